@@ -1,84 +1,23 @@
 #include "core/kinds/timestamps.h"
 
-#include <array>
-#include <chrono>
-#include <cstdio>
+#include "core/runtime/time.h"
 
 namespace wherry {
-namespace {
-
-// Exactly `count` digits from the front.
-bool Digits(std::string_view& text, int count, int& out) {
-  if (text.size() < static_cast<size_t>(count)) return false;
-  out = 0;
-  for (int i = 0; i < count; ++i) {
-    if (text[static_cast<size_t>(i)] < '0' || text[static_cast<size_t>(i)] > '9') return false;
-    out = out * 10 + (text[static_cast<size_t>(i)] - '0');
-  }
-  text.remove_prefix(static_cast<size_t>(count));
-  return true;
-}
-
-bool Take(std::string_view& text, char c) {
-  if (text.empty() || text.front() != c) return false;
-  text.remove_prefix(1);
-  return true;
-}
-
-}  // namespace
 
 bool TimeFromUnix(int64_t seconds, int64_t nanos, TimePrecision precision, std::string* out) {
   constexpr int64_t kYear0 = -62167219200;
   constexpr int64_t kYear10000 = 253402300800;
   if (seconds < kYear0 || seconds >= kYear10000 || nanos < 0 || nanos > 999'999'999) return false;
-  const std::chrono::sys_seconds when{std::chrono::seconds{seconds}};
-  const auto day = std::chrono::floor<std::chrono::days>(when);
-  const std::chrono::year_month_day date{day};
-  const std::chrono::hh_mm_ss time{when - day};
-  std::array<char, 48> buffer;
-  int length = std::snprintf(buffer.data(), buffer.size(), "%04d-%02u-%02uT%02d:%02d:%02d",
-                             static_cast<int>(date.year()), static_cast<unsigned>(date.month()),
-                             static_cast<unsigned>(date.day()), static_cast<int>(time.hours().count()),
-                             static_cast<int>(time.minutes().count()), static_cast<int>(time.seconds().count()));
-  out->assign(buffer.data(), static_cast<size_t>(length));
-  if (precision == TimePrecision::kMicros) {
-    length = std::snprintf(buffer.data(), buffer.size(), ".%06d", static_cast<int>(nanos / 1000));
-    out->append(buffer.data(), static_cast<size_t>(length));
-  }
-  out->push_back('Z');
+  const Time time{Duration{seconds * 1'000'000 + nanos / 1'000}};
+  *out = precision == TimePrecision::kSeconds ? FormatTime(time) : FormatMicroTime(time);
   return true;
 }
 
 bool CanonicalTime(std::string_view text, TimePrecision precision, std::string* out) {
-  int year = 0, month = 0, day = 0, hour = 0, minute = 0, second = 0;
-  if (!Digits(text, 4, year) || !Take(text, '-') || !Digits(text, 2, month) || !Take(text, '-') ||
-      !Digits(text, 2, day) || !Take(text, 'T') || !Digits(text, 2, hour) || !Take(text, ':') ||
-      !Digits(text, 2, minute) || !Take(text, ':') || !Digits(text, 2, second)) {
-    return false;
-  }
-  int64_t nanos = 0;
-  if (Take(text, '.')) {
-    int64_t unit = 100'000'000;
-    if (text.empty() || text.front() < '0' || text.front() > '9') return false;
-    for (; !text.empty() && text.front() >= '0' && text.front() <= '9'; text.remove_prefix(1), unit /= 10) {
-      nanos += (text.front() - '0') * unit;
-    }
-  }
-  int64_t offset = 0;
-  if (!Take(text, 'Z')) {
-    const bool west = !text.empty() && text.front() == '-';
-    if (!west && (text.empty() || text.front() != '+')) return false;
-    text.remove_prefix(1);
-    int hours = 0, minutes = 0;
-    if (!Digits(text, 2, hours) || !Take(text, ':') || !Digits(text, 2, minutes) || hours > 23 || minutes > 59)
-      return false;
-    offset = (hours * 60 + minutes) * 60 * (west ? -1 : 1);
-  }
-  const std::chrono::year_month_day date{std::chrono::year{year}, std::chrono::month{static_cast<unsigned>(month)},
-                                         std::chrono::day{static_cast<unsigned>(day)}};
-  if (!text.empty() || !date.ok() || hour > 23 || minute > 59 || second > 59) return false;
-  const int64_t days = std::chrono::sys_days{date}.time_since_epoch().count();
-  return TimeFromUnix(days * 86400 + hour * 3600 + minute * 60 + second - offset, nanos, precision, out);
+  Time time;
+  if (!ParseTime(text, &time)) return false;
+  const auto seconds = std::chrono::floor<std::chrono::seconds>(time);
+  return TimeFromUnix(seconds.time_since_epoch().count(), (time - seconds).count() * 1'000, precision, out);
 }
 
 std::string FormatGoDuration(int64_t nanos) {
