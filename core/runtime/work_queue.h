@@ -51,7 +51,7 @@ class WorkQueue {
 
  private:
   struct Pending {
-    Time due;
+    Duration due;  // monotonic
     Clock::TimerId timer;
   };
   Clock& clock_;
