@@ -13,8 +13,8 @@ namespace wherry::http {
 class ResponseStream {
  public:
   virtual ~ResponseStream() = default;
-  // Sends the buffers as one chunk and returns when the socket has taken them: that is the back-pressure. Fails once the
-  // peer is gone or does not read for the write time-out.
+  // Sends the buffers as one chunk and returns when the socket has taken them: that is the back-pressure. Fails once
+  // the peer is gone or does not read for the write time-out.
   virtual Task<Status> Write(std::vector<SharedBuffer> buffers) = 0;
   // The peer is gone or the server is stopping: return from the handler soon. (A stream that ends because of a stop is
   // still ended cleanly.)
@@ -34,9 +34,9 @@ class ByteStream {
   virtual bool closed() const = 0;
 };
 
-// One request and the way to answer it. A handler answers in exactly one of three ways: Respond, StartStream or Upgrade.
-// Control thread only. Shared, so that work started by the handler may hold it, but the answer must be given before the
-// handler returns.
+// One request and the way to answer it. A handler answers in exactly one of three ways: Respond, StartStream or
+// Upgrade. Control thread only. Shared, so that work started by the handler may hold it, but the answer must be given
+// before the handler returns.
 class Exchange {
  public:
   virtual ~Exchange() = default;
@@ -62,8 +62,8 @@ class Exchange {
 };
 using ExchangePtr = std::shared_ptr<Exchange>;
 
-// Answers one request. Requests of one connection are handled one after the other, in order. An exception is a bug: it is
-// logged and answered with 500.
+// Answers one request. Requests of one connection are handled one after the other, in order. An exception is a bug: it
+// is logged and answered with 500.
 using Handler = std::function<Task<>(ExchangePtr)>;
 
 }  // namespace wherry::http

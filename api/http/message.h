@@ -25,8 +25,8 @@ struct PeerIdentity {
   std::vector<std::string> groups;
 };
 
-// One request, whole: head parsed and body read. Owned by its Exchange; every view it hands out lives as long as it does.
-// The pieces of the head live in two buffers that the next request on the connection uses again.
+// One request, whole: head parsed and body read. Owned by its Exchange; every view it hands out lives as long as it
+// does. The pieces of the head live in two buffers that the next request on the connection uses again.
 class Request {
  public:
   struct Field {
@@ -40,7 +40,8 @@ class Request {
 
   // Fills the request from parts, as the connection does from the wire (tests, in-process callers). BadRequest when the
   // target cannot be decoded.
-  Status Assign(std::string_view method, std::string_view target, const HeaderList& headers = {}, std::string body = {});
+  Status Assign(std::string_view method, std::string_view target, const HeaderList& headers = {},
+                std::string body = {});
 
   std::string_view method() const { return method_; }  // "GET" …
   std::string_view target() const { return target_; }  // as sent, without scheme and host
@@ -82,6 +83,7 @@ class Request {
 
  private:
   friend class RequestParser;
+  friend class Connection;
 
   // A field's place in head_ while the head still grows.
   struct Span {

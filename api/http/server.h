@@ -12,17 +12,17 @@ namespace wherry::http {
 
 // Bounds on what a peer may make us hold or wait for.
 struct Limits {
-  size_t head_bytes = 64 * 1024;  // request line and fields: 431 beyond
-  size_t header_count = 200;      // 431
-  size_t target_bytes = 16 * 1024;  // 414
+  size_t head_bytes = 64 * 1024;        // request line and fields: 431 beyond
+  size_t header_count = 200;            // 431
+  size_t target_bytes = 16 * 1024;      // 414
   size_t body_bytes = 3 * 1024 * 1024;  // 413
   size_t connections = 4096;            // beyond: accepted and closed
   Duration handshake = std::chrono::seconds(10);
-  Duration head = std::chrono::seconds(30);       // from a request's first byte to the end of its head
-  Duration body_idle = std::chrono::seconds(60);  // between two pieces of a body
-  Duration keep_alive = std::chrono::minutes(3);  // between two requests
+  Duration head = std::chrono::seconds(30);         // from a request's first byte to the end of its head
+  Duration body_idle = std::chrono::seconds(60);    // between two pieces of a body
+  Duration keep_alive = std::chrono::minutes(3);    // between two requests
   Duration write_stall = std::chrono::seconds(30);  // a write that makes no progress
-  Duration linger = std::chrono::seconds(1);  // for the peer to read the last answer of a connection we close
+  Duration linger = std::chrono::seconds(1);        // for the peer to read the last answer of a connection we close
   Duration accept_retry = std::chrono::milliseconds(100);  // after EMFILE and the like
 };
 

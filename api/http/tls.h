@@ -18,7 +18,7 @@ struct ServerTls {
 };
 
 struct ClientTls {
-  std::string server_cas;  // "" and !insecure: the system's
+  std::string server_cas;   // "" and !insecure: the system's
   std::string certificate;  // "" = none
   std::string key;
   std::string server_name;  // checked against the certificate; "" = the host connected to

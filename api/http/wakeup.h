@@ -7,9 +7,9 @@
 
 namespace wherry::http {
 
-// Lets one coroutine wait until somebody says there is something to do: a subscription's wakeup, a timer, a vanished peer
-// all Notify the same Wakeup, and the loop looks at everything anew. Notifications that come while nobody waits are
-// remembered as one. Control thread only.
+// Lets one coroutine wait until somebody says there is something to do: a subscription's wakeup, a timer, a vanished
+// peer all Notify the same Wakeup, and the loop looks at everything anew. Notifications that come while nobody waits
+// are remembered as one. Control thread only.
 class Wakeup {
  public:
   explicit Wakeup(asio::any_io_executor executor);
