@@ -19,9 +19,9 @@ struct KeyPair {
 // Who a certificate speaks for.
 struct CertificateSpec {
   std::string common_name;
-  std::vector<std::string> organizations;  // groups of a client
-  std::vector<std::string> names;          // subject alternative names: host names and IP addresses
-  bool server = false;                     // else a client certificate
+  std::vector<std::string> organizations = {};  // groups of a client
+  std::vector<std::string> names = {};          // subject alternative names: host names and IP addresses
+  bool server = false;                          // else a client certificate
   Duration lifetime = std::chrono::hours(24 * 365);
 };
 
