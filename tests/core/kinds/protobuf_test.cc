@@ -185,7 +185,8 @@ TEST_CASE("the depth and the number of protobuf values are bounded") {
 }
 
 TEST_CASE("the envelope gives type and message") {
-  const auto envelope = OpenEnvelope(WireEncoder::Envelope("apps/v1", "DaemonSet", "raw"));
+  const std::string body = WireEncoder::Envelope("apps/v1", "DaemonSet", "raw");  // what the envelope points into
+  const auto envelope = OpenEnvelope(body);
   REQUIRE(envelope.ok());
   CHECK(envelope->api_version == "apps/v1");
   CHECK(envelope->kind == "DaemonSet");
