@@ -38,9 +38,9 @@ bool ParseAddress(std::string_view text, uint32_t* out) {
   return true;
 }
 
-bool NodeBlocks::Reserve(const std::string& node, const std::string& cidr) {
+bool NodeBlocks::Reserve(const std::string& node, const std::string& cidr, bool loopback) {
   Result<Cidr> block = Cidr::Parse(cidr);
-  if (!block.ok() || !kLoopback.Contains(block->base) || block->bits < 16 || block->bits > 30) return false;
+  if (!block.ok() || (loopback && !kLoopback.Contains(block->base)) || block->bits < 16 || block->bits > 30) return false;
   const std::string text = block->ToString();
   const auto [holder, fresh] = node_of_.try_emplace(text, node);
   if (!fresh) return holder->second == node;

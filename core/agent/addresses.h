@@ -30,9 +30,9 @@ class NodeBlocks {
   // REQUIRES: range is a block of at least one /24.
   explicit NodeBlocks(Cidr range) : range_(range) {}
 
-  // Notes the block a node already has (spec.podCIDR). False when it lies outside 127.0.0.0/8, is not a block of 4 to 65,536
-  // addresses, or another node has it.
-  bool Reserve(const std::string& node, const std::string& cidr);
+  // Notes the block a node already has (spec.podCIDR). False when it is not a block of 4 to 65,536 addresses, another node has
+  // it, or it lies outside 127.0.0.0/8 and `loopback` is asked for, as real processes need.
+  bool Reserve(const std::string& node, const std::string& cidr, bool loopback);
   // A free block; the same again for the same node. kServiceUnavailable when all are taken.
   Result<std::string> Allocate(const std::string& node);
   void Release(const std::string& node);

@@ -16,36 +16,61 @@ Status StartFailure(std::string reason, std::string message) {
 // The attempt at the end of "<uid>/<name>/<attempt>".
 int AttemptOf(const std::string& id) { return std::atoi(id.c_str() + id.rfind('/') + 1); }
 
+// Whether this attempt is one of those that err or exit by themselves.
+bool Afflicted(const ContainerSimulation& behaviour, const std::string& id) {
+  return behaviour.times < 0 || AttemptOf(id) < behaviour.times;
+}
+
 }  // namespace
 
 SimulatedRuntime::~SimulatedRuntime() {
   for (const auto& [id, entry] : containers_) clock_.Cancel(entry.timer);
 }
 
-Task<Result<ContainerState>> SimulatedRuntime::Start(ContainerSpec spec) {
-  Entry entry;
+Status SimulatedRuntime::ReadBehaviour(const ContainerSpec& spec, Entry& entry) const {
+  entry.state.id = spec.id;
   for (const auto& [name, value] : spec.env) {
     if (name != kSimulateVariable) continue;
     Result<ContainerSimulation> parsed = ParseSimulation(Json::parse(value, nullptr, false));
-    if (!parsed.ok()) co_return StartFailure("CreateContainerError", parsed.status().message());
+    if (!parsed.ok()) return parsed.status();
     entry.behaviour = *parsed;
   }
+  return {};
+}
+
+Task<Result<ContainerState>> SimulatedRuntime::Start(ContainerSpec spec) {
+  Entry entry;
+  const Status read = ReadBehaviour(spec, entry);
+  if (!read.ok()) co_return StartFailure("CreateContainerError", read.message());
   const ContainerSimulation behaviour = entry.behaviour;
   if (behaviour.start_latency > Duration::zero()) co_await clock_.Sleep(behaviour.start_latency);
-  const bool afflicted = behaviour.times < 0 || AttemptOf(spec.id) < behaviour.times;
-  if (afflicted && !behaviour.start_error.empty()) co_return StartFailure(behaviour.start_error_reason, behaviour.start_error);
+  if (Afflicted(behaviour, spec.id) && !behaviour.start_error.empty()) {
+    co_return StartFailure(behaviour.start_error_reason, behaviour.start_error);
+  }
+  if (containers_.contains(spec.id)) co_return StartFailure("CreateContainerError", "container " + spec.id + " was started before");
+  ++starts_;
+  co_return Begin(std::move(entry), clock_.Now());
+}
 
-  entry.state.id = spec.id;
+bool SimulatedRuntime::Restore(const ContainerSpec& spec, Time started_at) {
+  Entry entry;
+  if (containers_.contains(spec.id) || !ReadBehaviour(spec, entry).ok()) return false;
+  Begin(std::move(entry), started_at);
+  return true;
+}
+
+ContainerState SimulatedRuntime::Begin(Entry entry, Time started_at) {
   entry.state.running = true;
   entry.state.pid = next_pid_++;
-  entry.state.started_at = clock_.Now();
+  entry.state.started_at = started_at;
   const ContainerState state = entry.state;
-  const auto [it, fresh] = containers_.emplace(spec.id, std::move(entry));
-  if (!fresh) co_return StartFailure("CreateContainerError", "container " + spec.id + " was started before");
+  const ContainerSimulation behaviour = entry.behaviour;
+  containers_.emplace(state.id, std::move(entry));
   ++running_;
-  ++starts_;
-  if (afflicted && behaviour.exit_code) ExitAfter(spec.id, behaviour.exit_after, *behaviour.exit_code, 0);
-  co_return state;
+  if (Afflicted(behaviour, state.id) && behaviour.exit_code) {
+    ExitAfter(state.id, started_at + behaviour.exit_after - clock_.Now(), *behaviour.exit_code, 0);
+  }
+  return state;
 }
 
 void SimulatedRuntime::ExitAfter(const std::string& id, Duration delay, int exit_code, int signal) {

@@ -27,10 +27,13 @@ class SimulatedRuntime : public ContainerRuntime {
   Task<std::vector<ContainerState>> List() override;
   void set_on_exit(std::function<void(const ContainerState&)> on_exit) override { on_exit_ = std::move(on_exit); }
 
+  // Puts a container back that ran before this process began: nothing is started. False when it is there already, or when its
+  // behaviour cannot be read.
+  bool Restore(const ContainerSpec& spec, Time started_at);
   // Ends a running container as if by itself: for tests. False when it does not run.
   bool Exit(const std::string& id, int exit_code, int signal = 0);
   size_t running() const { return running_; }
-  // Every start there ever was of an id with this prefix ("<pod uid>/<container>/"): for tests that nothing runs twice.
+  // Every start there ever was.
   size_t starts() const { return starts_; }
 
  private:
@@ -39,6 +42,8 @@ class SimulatedRuntime : public ContainerRuntime {
     ContainerSimulation behaviour;
     Clock::TimerId timer = 0;
   };
+  Status ReadBehaviour(const ContainerSpec& spec, Entry& entry) const;
+  ContainerState Begin(Entry entry, Time started_at);
   void ExitAfter(const std::string& id, Duration delay, int exit_code, int signal);
 
   Clock& clock_;
