@@ -251,7 +251,7 @@ Task<> Api::HandleResource(std::shared_ptr<Call> call, bool all_namespaces) {
 
 Task<> Api::Review(http::ExchangePtr exchange, std::string group, std::string version, std::string plural, std::string ns,
                    Identity identity) {
-  const Kind* kind = registry_.catalog().Find(group, version, plural);
+  const Kind* kind = registry_.catalog().FindVirtual(group, version, plural);
   if (!kind || (!ns.empty() && !kind->namespaced)) co_return RespondStatus(*exchange, UnknownPath());
   if (exchange->request().method() != "POST") co_return RespondStatus(*exchange, WrongMethod());
   Result<Decoded> body = DecodeBody(exchange->request(), *kind->type, kind->gvk);

@@ -8,10 +8,18 @@
 namespace wherry {
 namespace {
 
+// What discovery shows: stored kinds, then the resources that only answer a POST.
+std::vector<const Kind*> ShownKinds(const KindCatalog& catalog) {
+  std::vector<const Kind*> all;
+  for (const auto& kind : catalog.kinds()) all.push_back(kind.get());
+  for (const auto& kind : catalog.virtual_kinds()) all.push_back(kind.get());
+  return all;
+}
+
 // Versions of each group other than core, in catalog order.
 std::vector<std::pair<std::string, std::vector<std::string>>> GroupsOf(const KindCatalog& catalog) {
   std::vector<std::pair<std::string, std::vector<std::string>>> groups;
-  for (const auto& kind : catalog.kinds()) {
+  for (const Kind* kind : ShownKinds(catalog)) {
     if (kind->gvk.group.empty()) continue;
     auto it = std::find_if(groups.begin(), groups.end(), [&](const auto& g) { return g.first == kind->gvk.group; });
     if (it == groups.end()) it = groups.insert(groups.end(), {kind->gvk.group, {}});
@@ -72,7 +80,7 @@ Json ApiGroup(const KindCatalog& catalog, std::string_view group) {
 Json ApiResourceList(const KindCatalog& catalog, std::string_view group, std::string_view version) {
   Json resources = Json::array();
   std::string group_version;
-  for (const auto& kind : catalog.kinds()) {
+  for (const Kind* kind : ShownKinds(catalog)) {
     if (kind->gvk.group != group || kind->gvk.version != version) continue;
     group_version = kind->gvk.api_version();
     Json row = {{"name", kind->plural},
@@ -104,7 +112,7 @@ Json ApiResourceList(const KindCatalog& catalog, std::string_view group, std::st
 Json AggregatedDiscovery(const KindCatalog& catalog, bool core) {
   auto version_document = [&](std::string_view group, const std::string& version) {
     Json resources = Json::array();
-    for (const auto& kind : catalog.kinds()) {
+    for (const Kind* kind : ShownKinds(catalog)) {
       if (kind->gvk.group == group && kind->gvk.version == version) resources.push_back(ResourceV2(*kind));
     }
     return Json{{"version", version}, {"freshness", "Current"}, {"resources", std::move(resources)}};

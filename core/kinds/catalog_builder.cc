@@ -197,6 +197,8 @@ void CatalogBuilder::ReadKindPart(std::string_view line) {
         kind.has_generation = true;
       } else if (flag == "create-on-update") {
         kind.create_on_update = true;
+      } else if (flag == "returns-object") {
+        kind.returns_deleted_object = true;
       } else if (flag == "conditional-update") {
         kind.unconditional_update = false;
       } else {

@@ -70,20 +70,12 @@ struct Kind {
   std::string resource;  // the store's name: plural, "." group when not core
   std::vector<std::string> short_names, categories;
   bool namespaced = true;
-<<<<<<< HEAD
-  bool has_status = false;        // status is a subresource: main writes drop it
-  bool has_generation = false;    // metadata.generation counts spec changes
-  bool create_on_update = false;  // PUT of an absent object creates it
-  bool unconditional_update = true;  // PUT without resourceVersion is allowed
-  bool returns_deleted_object = false;  // DELETE answers with the last state also when it went at once (pods)
-  bool is_custom = false;            // from a CRD: no strategic merge, list items carry kind and apiVersion
-=======
   bool has_status = false;                       // status is a subresource: main writes drop it
   bool has_generation = false;                   // metadata.generation counts spec changes
   bool create_on_update = false;                 // PUT of an absent object creates it
   bool unconditional_update = true;              // PUT without resourceVersion is allowed
+  bool returns_deleted_object = false;           // DELETE answers with the object also when it went at once (pods)
   bool is_custom = false;                        // from a CRD: no strategic merge, list items carry kind and apiVersion
->>>>>>> kinds
   std::string name_format = "dns1123subdomain";  // or dns1123label, dns1035label, path
   std::vector<std::string> verbs;
   std::vector<Subresource> subresources;
