@@ -51,15 +51,14 @@ SnapshotWriter::~SnapshotWriter() {
 bool SnapshotWriter::Step() {
   if (!backup_->Step(kPagesPerStep)) return false;
   backup_.reset();
-  Publish();
-  return true;
-}
-
-void SnapshotWriter::Publish() {
-  // A copy of a WAL database says so in its header; closing it leaves no WAL behind, because none was written.
+  to_.reset();
   // link() never replaces a file that came into being meanwhile.
-  if (::link(partial_.c_str(), path_.c_str()) != 0) FailWithErrno();
+  const int result = ::link(partial_.c_str(), path_.c_str());
+  const int error = errno;
+  ::unlink(partial_.c_str());
+  if (result != 0) Fail(std::strerror(error));
   SyncDirectoryOf(path_);
+  return true;
 }
 
 }  // namespace wherry

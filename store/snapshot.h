@@ -21,8 +21,6 @@ class SnapshotWriter {
   bool Step();
 
  private:
-  void Publish();
-
   const std::string path_;
   const std::string partial_;
   std::unique_ptr<sqlite::Database> to_;

@@ -154,7 +154,8 @@ Task<> Connection::Run() {
 }
 
 Task<> Connection::Serve() {
-  const Status shaken = co_await transport_.Handshake(context_->limits.handshake);
+  std::string no_host;
+  const Status shaken = co_await transport_.Handshake(context_->limits.handshake, std::move(no_host));
   if (!shaken.ok()) {
     spdlog::debug("handshake failed peer={} reason=\"{}\"", peer_address_, shaken.message());
     co_return;
@@ -198,8 +199,8 @@ Task<Connection::Next> Connection::ReadRequest() {
       } else if (state != Transport::Io::kWouldBlock) {
         // Cut off in the middle there is nobody to tell, but a half-closing peer may still listen.
         if (state == Transport::Io::kEof && parser_.progress() != Progress::kIdle) {
-          out_.clear();
-          co_await SendResponse(Response::Failure(400, "BadRequest", "the request is truncated"), false);
+          Response truncated = Response::Failure(400, "BadRequest", "the request is truncated");
+          co_await SendResponse(std::move(truncated), false);
           co_await CloseGently();
         }
         co_return Next::kEnd;
@@ -226,11 +227,13 @@ Task<Connection::Next> Connection::ReadRequest() {
       case Progress::kComplete:
         transport_.ClearReadDeadline();
         co_return Next::kGo;
-      case Progress::kRefused:
+      case Progress::kRefused: {
         transport_.ClearReadDeadline();
-        co_await SendResponse(parser_.failure(), false);
+        Response refusal = parser_.failure();
+        co_await SendResponse(std::move(refusal), false);
         co_await CloseGently();
         co_return Next::kEnd;
+      }
       case Progress::kBody:
         if (parser_.expects_continue() && !continued && unread_.empty()) {
           continued = true;

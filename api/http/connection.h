@@ -52,7 +52,6 @@ class Connection : public std::enable_shared_from_this<Connection> {
   Task<> Serve();
   // Reads until the parser has a whole request in exchange_. kEnd: the connection is to be closed.
   Task<Next> ReadRequest();
-  Task<bool> Refuse();
   Task<Next> Handle();
   Task<bool> SendResponse(Response response, bool keep_alive);
   // Lets the peer read our last words: closing at once would reset the connection under unread input.

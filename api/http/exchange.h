@@ -64,6 +64,8 @@ using ExchangePtr = std::shared_ptr<Exchange>;
 
 // Answers one request. Requests of one connection are handled one after the other, in order. An exception is a bug: it
 // is logged and answered with 500.
+// GCC 12 miscompiles temporaries inside a co_await: hand over named locals, `co_await
+// exchange->StartStream(std::move(head))`.
 using Handler = std::function<Task<>(ExchangePtr)>;
 
 }  // namespace wherry::http

@@ -6,6 +6,26 @@
 #include <string>
 
 namespace wherry::http {
+namespace {
+
+// The parser may have been built to be lenient, and a blank in a name is how requests are smuggled (RFC 9112, 5.1).
+bool IsToken(std::string_view name) {
+  static constexpr std::string_view kMarks = "!#$%&'*+-.^_`|~";
+  for (const char c : name) {
+    const bool letter = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
+    if (!letter && kMarks.find(c) == std::string_view::npos) return false;
+  }
+  return !name.empty();
+}
+
+bool IsFieldValue(std::string_view value) {
+  for (const char c : value) {
+    if ((static_cast<unsigned char>(c) < 0x20 && c != '\t') || c == 0x7f) return false;
+  }
+  return true;
+}
+
+}  // namespace
 
 // The parser's callbacks, which it hands the RequestParser in `data`. A non-zero result stops it.
 struct RequestParser::Callbacks {
@@ -101,7 +121,7 @@ void RequestParser::Begin(Request* request) {
   request_ = request;
   request_->Clear();
   progress_ = Progress::kIdle;
-  head_bytes_ = seen_head_bytes_ = unseen_bytes_ = 0;
+  head_bytes_ = raw_head_bytes_ = 0;
   in_value_ = head_done_ = expects_continue_ = false;
 }
 
@@ -142,12 +162,8 @@ RequestParser::Progress RequestParser::Feed(std::string_view bytes, size_t* cons
     Refuse(400, "BadRequest", std::string("malformed HTTP request: ") + http_errno_description(error));
     return progress_;
   }
-  // What the callbacks do not see (blanks, chunk extensions) costs nothing to hold, but must not go on for ever either.
-  if (!head_done_) {
-    unseen_bytes_ = head_bytes_ == seen_head_bytes_ ? unseen_bytes_ + bytes.size() : 0;
-    seen_head_bytes_ = head_bytes_;
-    if (unseen_bytes_ > limits_.head_bytes) Count(limits_.head_bytes + 1);
-  }
+  // Blanks between name and value cost nothing to hold, but must not go on for ever either.
+  if (!head_done_ && (raw_head_bytes_ += bytes.size()) > 2 * limits_.head_bytes) Count(limits_.head_bytes + 1);
   return progress_;
 }
 
@@ -165,7 +181,12 @@ int RequestParser::OnHeadComplete() {
   if (!status.ok()) return Refuse(400, "BadRequest", status.message());
 
   size_t hosts = 0;
-  for (const Request::Field& field : request.headers_) hosts += EqualsIgnoreCase(field.name, "Host") ? 1 : 0;
+  for (const Request::Field& field : request.headers_) {
+    if (!IsToken(field.name) || !IsFieldValue(field.value)) {
+      return Refuse(400, "BadRequest", "malformed HTTP request: invalid character in header");
+    }
+    hosts += EqualsIgnoreCase(field.name, "Host") ? 1 : 0;
+  }
   if (hosts > 1 || (hosts == 0 && request.http_minor_ == 1)) {
     return Refuse(400, "BadRequest", hosts > 1 ? "more than one Host header" : "missing required Host header");
   }

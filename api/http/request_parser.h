@@ -50,8 +50,7 @@ class RequestParser {
   Request* request_ = nullptr;
   Progress progress_ = Progress::kIdle;
   size_t head_bytes_ = 0;
-  size_t seen_head_bytes_ = 0;  // head_bytes_ after the Feed before
-  size_t unseen_bytes_ = 0;     // fed since head_bytes_ last moved
+  size_t raw_head_bytes_ = 0;  // with the blanks that head_bytes_ does not count
   bool in_value_ = false;
   bool head_done_ = false;
   bool expects_continue_ = false;

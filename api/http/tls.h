@@ -13,16 +13,16 @@ namespace wherry::http {
 // What a server shows and whom it believes. All PEM.
 struct ServerTls {
   std::string certificate;  // may be followed by intermediates
-  std::string key;
-  std::string client_cas;  // "" = client certificates are not asked for
+  std::string key = {};
+  std::string client_cas = {};  // "" = client certificates are not asked for
 };
 
 struct ClientTls {
-  std::string server_cas;   // "" and !insecure: the system's
-  std::string certificate;  // "" = none
-  std::string key;
-  std::string server_name;  // checked against the certificate; "" = the host connected to
-  bool insecure = false;    // accept any server
+  std::string server_cas;        // "" and !insecure: the system's
+  std::string certificate = {};  // "" = none
+  std::string key = {};
+  std::string server_name = {};  // checked against the certificate; "" = the host connected to
+  bool insecure = false;         // accept any server
 };
 
 // An OpenSSL context, made once and shared by connections: TLS 1.2 and up, resumption on, ALPN http/1.1. Immutable.

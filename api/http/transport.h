@@ -40,7 +40,7 @@ class Transport {
   Transport& operator=(const Transport&) = delete;
 
   // TLS only: shakes hands as the context's side. `host`: whom a client expects.
-  Task<Status> Handshake(Duration limit, std::string host = {});
+  Task<Status> Handshake(Duration limit, std::string host);
   // Server side, after the handshake: what the client certificate says; null without a valid one (then *error is not
   // empty if one was shown).
   std::shared_ptr<const PeerIdentity> ReadPeer(std::string* error) const;
@@ -48,6 +48,8 @@ class Transport {
 
   // Reads what is there.
   Io TryRead(char* buffer, size_t size, size_t* got);
+  // Makes the next TryRead ask the socket even if it had nothing before.
+  void AssumeReadable() { maybe_more_ = true; }
   // Waits until TryRead may give more than kWouldBlock; kOk then, kError when the connection was closed meanwhile.
   // `limit` zero keeps the read deadline as it stands (none, unless SetReadDeadline).
   Task<Io> WaitReadable(Duration limit = Duration::zero());

@@ -7,6 +7,7 @@
 #include <stdexcept>
 
 #include "core/kinds/event_view.h"
+#include "core/kinds/formats.h"
 #include "core/kinds/hooks.h"
 
 namespace wherry {
@@ -298,6 +299,7 @@ void CatalogBuilder::ReadFlag(Field& field, std::string_view flag) {
     field.maximum = number;
   } else if (Consume(value, "format=")) {
     field.format = value;
+    if (!IsKnownFormat(field.format)) Fail("unknown format");
   } else {
     Fail("unknown flag " + std::string(flag));
   }
