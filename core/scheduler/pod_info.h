@@ -6,9 +6,10 @@
 #include <string_view>
 #include <vector>
 
-#include "core/kinds/node_match.h"
 #include "core/runtime/time.h"
 #include "core/scheduler/amounts.h"
+#include "core/scheduler/node_selection.h"
+#include "core/scheduler/toleration.h"
 #include "store/json.h"
 
 namespace wherry {

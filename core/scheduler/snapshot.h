@@ -9,11 +9,12 @@
 #include <utility>
 #include <vector>
 
-#include "core/kinds/node_match.h"
+
 #include "core/scheduler/amounts.h"
 #include "core/scheduler/cluster_event.h"
 #include "core/scheduler/pod_info.h"
 #include "core/scheduler/symbols.h"
+#include "core/scheduler/toleration.h"
 #include "store/object.h"
 
 namespace wherry {
