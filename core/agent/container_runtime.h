@@ -63,6 +63,8 @@ class ContainerRuntime {
   virtual Task<std::vector<ContainerState>> List() = 0;
   // Called on each exit.
   virtual void set_on_exit(std::function<void(const ContainerState&)> on_exit) = 0;
+  // Called when a running container's steered_note has changed. Runtimes that have no such notes need not care.
+  virtual void set_on_note(std::function<void(const ContainerState&)> on_note) { (void)on_note; }
 };
 
 }  // namespace wherry

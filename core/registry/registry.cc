@@ -52,12 +52,12 @@ Status StrictStatus(const GroupVersionKind& gvk, const std::vector<std::string>&
 }
 
 // Identifiers: from the system's entropy, or from a seed in tests.
-struct Registry::Random {
+struct Registry::Engine {
   std::mt19937_64 engine;
 };
 
 Registry::Registry(const KindCatalog& catalog, ObjectStore& store, WatchCache& cache, Clock& clock, uint64_t seed)
-    : catalog_(catalog), store_(store), cache_(cache), clock_(clock), random_(std::make_shared<Random>()) {
+    : catalog_(catalog), store_(store), cache_(cache), clock_(clock), random_(std::make_shared<Engine>()) {
   if (seed != 0) {
     random_->engine.seed(seed);
   } else {
@@ -75,6 +75,8 @@ std::string Registry::RandomSuffix(size_t n) {
   for (size_t i = 0; i < n; ++i) out.push_back(kAlphabet[random_->engine() % kAlphabet.size()]);
   return out;
 }
+
+uint64_t Registry::Random(uint64_t below) { return random_->engine() % below; }
 
 std::string Registry::NewUid() {
   uint64_t high = random_->engine();
@@ -171,6 +173,12 @@ Task<Result<ObjectPtr>> Registry::Change(const Kind& kind, std::string ns, std::
       }
       object = std::move(next);
       ApplyDefaults(stored, object);
+    } else if (subresource == "finalize") {
+      Json next = *old;
+      next["metadata"].erase("resourceVersion");
+      const Json* finalizers = FindPath(object, "spec.finalizers");
+      next["spec"]["finalizers"] = finalizers ? *finalizers : Json::array();
+      object = std::move(next);
     } else if (subresource.empty()) {
       if (stored.has_status) {
         if (auto it = old->find("status"); it != old->end()) {
@@ -189,7 +197,7 @@ Task<Result<ObjectPtr>> Registry::Change(const Kind& kind, std::string ns, std::
       errors = Validate(stored, object, old.get());
       CheckFinalizers(object, *old, errors);
     }
-    // Other subresources (binding, finalize) edit what an ordinary update may not touch; their callers answer for the edit.
+    // Other subresources (binding) edit what an ordinary update may not touch; their callers answer for the edit.
     if (!errors.empty()) co_return InvalidStatus(stored.gvk, name, errors);
 
     if (SameButRevision(*old, object)) co_return current;

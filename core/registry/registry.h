@@ -79,6 +79,7 @@ class Registry {
   // A fresh random suffix of `n` characters of the alphabet upstream uses for generated names.
   std::string RandomSuffix(size_t n);
   std::string NewUid();
+  uint64_t Random(uint64_t below);  // REQUIRES: below > 0
 
  private:
   // The next document from the current one; sets `*precondition` when the caller insists on the revision it saw.
@@ -93,8 +94,8 @@ class Registry {
   WatchCache& cache_;
   Clock& clock_;
   std::vector<Admission> admissions_;
-  struct Random;
-  std::shared_ptr<Random> random_;
+  struct Engine;
+  std::shared_ptr<Engine> random_;
 };
 
 // `Foo in version "v1" cannot be handled as a Foo: strict decoding error: unknown field "spec.bogus"`: 400.

@@ -1,0 +1,302 @@
+#include "core/agent/runtime/warden_link.h"
+
+#include <fcntl.h>
+#include <spdlog/spdlog.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <utility>
+
+#include "core/agent/warden/local_socket.h"
+#include "core/agent/warden/warden_main.h"
+
+namespace wherry {
+
+using warden::MessageType;
+
+namespace {
+
+constexpr Duration kFirstRetry = std::chrono::milliseconds(1);
+constexpr Duration kLastRetry = std::chrono::milliseconds(250);
+// A warden that was started listens within milliseconds. When it does not, another one is started every so many
+// attempts, which harms nothing while one is alive.
+constexpr int kAttemptsForStart = 16;
+// After so many attempts (some 20 s) callers are told instead of kept waiting; attempts go on.
+constexpr int kAttemptsUntilRefusal = 80;
+
+}  // namespace
+
+ContainerState ToContainerState(const warden::ProcessState& state) {
+  ContainerState result;
+  result.id = state.id;
+  result.running = state.running;
+  result.pid = state.pid;
+  result.started_at = Time(Duration(state.started_at));
+  result.finished_at = Time(Duration(state.finished_at));
+  result.exit_code = state.exit_code;
+  result.signal = state.signal;
+  result.lost = state.lost;
+  result.steered_note = state.note;
+  return result;
+}
+
+ProcessRuntime::Link::Link(asio::io_context& io, Clock& clock, ProcessRuntimeOptions options)
+    : io_(io), clock_(clock), options_(std::move(options)) {}
+
+void ProcessRuntime::Link::Open() {
+  Connect();
+}
+
+void ProcessRuntime::Link::Close() {
+  closed_ = true;
+  on_exit = nullptr;
+  on_note = nullptr;
+  clock_.Cancel(retry_);
+  ++generation_;
+  waiter_.reset();
+  connection_.reset();
+  ready_ = false;
+  FailAll(Status::Unavailable("the process runtime is closed"));
+}
+
+void ProcessRuntime::Link::FailAll(const Status& why) {
+  for (auto& [request, pending] : std::exchange(pending_, {})) {
+    if (pending.type == MessageType::kList && !closed_) {
+      pending_.emplace(request, std::move(pending));
+    } else {
+      pending.answer(why);
+    }
+  }
+}
+
+// ---- Connecting
+
+void ProcessRuntime::Link::Connect() {
+  retry_ = 0;
+  if (closed_) return;
+  warden::Fd socket = warden::ConnectToWarden(options_.data_dir);
+  if (!socket.valid()) {
+    if (attempts_++ % kAttemptsForStart == 0) {
+      if (!StartWarden(options_.data_dir, options_.warden_command)) {
+        spdlog::error("warden not started command={} error=\"{}\"",
+                      options_.warden_command.empty() ? "" : options_.warden_command[0], strerror(errno));
+      }
+    }
+    if (attempts_ >= kAttemptsUntilRefusal) {
+      if (attempts_ == kAttemptsUntilRefusal) spdlog::error("warden unreachable dir={}", options_.data_dir);
+      FailAll(Status::Unavailable("the warden of " + options_.data_dir + " cannot be reached"));
+    }
+    return ConnectLater();
+  }
+  waiter_ = std::make_unique<asio::posix::stream_descriptor>(io_, fcntl(socket.get(), F_DUPFD_CLOEXEC, 3));
+  connection_ = std::make_unique<warden::Connection>(std::move(socket));
+  ++generation_;
+  waiting_writable_ = false;
+  Send(MessageType::kHello, 0,
+       warden::Encode(
+           warden::Hello{warden::kProtocolVersion, warden::kOldestProtocolVersion, static_cast<uint32_t>(getpid())}));
+  WaitReadable();
+}
+
+void ProcessRuntime::Link::ConnectLater() {
+  const Duration delay = std::min(kLastRetry, kFirstRetry * (1 << std::min(attempts_ / 4, 10)));
+  retry_ = clock_.After(delay, [weak = weak_from_this()] {
+    if (const auto self = weak.lock()) self->Connect();
+  });
+}
+
+void ProcessRuntime::Link::Broken() {
+  ++generation_;
+  waiter_.reset();
+  connection_.reset();
+  ready_ = false;
+  if (closed_) return;
+  if (expect_end_) {
+    closed_ = true;
+    return FailAll(Status::Unavailable("the warden has ended"));
+  }
+  spdlog::warn("warden connection lost pid={}", warden_pid_);
+  attempts_ = 0;
+  Connect();
+}
+
+void ProcessRuntime::Link::WaitReadable() {
+  waiter_->async_wait(asio::posix::stream_descriptor::wait_read,
+                      [weak = weak_from_this(), generation = generation_](std::error_code error) {
+                        const auto self = weak.lock();
+                        if (!self || error || self->generation_ != generation) return;
+                        const bool open = self->connection_->Receive();
+                        while (const std::optional<warden::Frame> frame = self->connection_->Next()) {
+                          self->Handle(*frame);
+                          // A handler's caller may have closed us.
+                          if (self->generation_ != generation) return;
+                        }
+                        if (!open || self->connection_->failed()) return self->Broken();
+                        self->WaitReadable();
+                      });
+}
+
+void ProcessRuntime::Link::WaitWritable() {
+  if (waiting_writable_ || !connection_ || !connection_->wants_write()) return;
+  waiting_writable_ = true;
+  waiter_->async_wait(asio::posix::stream_descriptor::wait_write,
+                      [weak = weak_from_this(), generation = generation_](std::error_code error) {
+                        const auto self = weak.lock();
+                        if (!self || error || self->generation_ != generation) return;
+                        self->waiting_writable_ = false;
+                        self->connection_->Flush();
+                        self->WaitWritable();
+                      });
+}
+
+void ProcessRuntime::Link::Send(MessageType type, uint32_t request, std::string_view payload, warden::Fd attached) {
+  // A failed send shows as a closed connection to the reader; what was asked is then asked again.
+  connection_->Send(type, request, payload, std::move(attached));
+  WaitWritable();
+}
+
+// ---- Calls
+
+void ProcessRuntime::Link::Call(MessageType type, std::string payload, std::string spawn_id, Answer answer) {
+  if (closed_) return answer(Status::Unavailable("the process runtime is closed"));
+  if (payload.size() + warden::kFrameHeaderBytes > warden::kMaxFrameBytes) {
+    return answer(Status::BadRequest("the command and its environment are too long"));
+  }
+  const uint32_t request = next_request_++;
+  const auto it =
+      pending_.emplace(request, Pending{type, std::move(payload), std::move(spawn_id), std::move(answer)}).first;
+  if (ready_) Send(type, request, it->second.payload);
+}
+
+void ProcessRuntime::Link::Handle(const warden::Frame& frame) {
+  switch (frame.type) {
+    case MessageType::kHelloReply:
+      return HandleHello(frame.payload);
+    case MessageType::kExited:
+    case MessageType::kNote:
+    case MessageType::kKeepFd:
+      return HandleEvent(frame);
+    case MessageType::kListReply:
+      if (frame.request == 0) return HandleList(frame.payload);
+      return HandleReply(frame);
+    case MessageType::kSpawnReply:
+    case MessageType::kDone:
+      return HandleReply(frame);
+    default:
+      return;
+  }
+}
+
+void ProcessRuntime::Link::HandleHello(std::string_view payload) {
+  warden::Hello hello;
+  const bool understood = warden::Decode(payload, &hello);
+  if (!understood || hello.version < warden::kOldestProtocolVersion || hello.oldest > warden::kProtocolVersion) {
+    spdlog::error("warden speaks another protocol pid={} version={} ours={}", hello.pid, hello.version,
+                  warden::kProtocolVersion);
+    FailAll(Status::Unavailable("the running warden (pid " + std::to_string(hello.pid) +
+                                ") speaks another protocol version; end it to go on"));
+    ++generation_;
+    waiter_.reset();
+    connection_.reset();
+    attempts_ = kAttemptsUntilRefusal + 1;
+    return ConnectLater();
+  }
+  warden_pid_ = static_cast<int>(hello.pid);
+  for (const auto& [id, listener] : kept_) {
+    warden::Fd copy(fcntl(listener.get(), F_DUPFD_CLOEXEC, 3));
+    if (copy.valid()) Send(MessageType::kReturnFd, 0, warden::EncodeString(id), std::move(copy));
+  }
+  Send(MessageType::kList, 0, {});
+}
+
+void ProcessRuntime::Link::HandleList(std::string_view payload) {
+  std::vector<warden::ProcessState> states;
+  if (!warden::Decode(payload, &states)) return;
+  attempts_ = 0;
+  ready_ = true;
+  spdlog::info("warden connected pid={} containers={}", warden_pid_, states.size());
+  std::unordered_map<std::string, const warden::ProcessState*> listed;
+  for (const warden::ProcessState& state : states) listed[state.id] = &state;
+
+  // A warden that lost even its journal knows nothing of what ran: then it is lost.
+  std::vector<warden::ProcessState> gone;
+  for (const auto& [id, state] : running_) {
+    if (listed.count(id) == 0) gone.push_back(state);
+  }
+  for (warden::ProcessState& state : gone) {
+    state.running = false;
+    state.lost = true;
+    state.exit_code = 255;
+    state.finished_at = clock_.Now().time_since_epoch().count();
+  }
+
+  std::vector<std::pair<Answer, warden::SpawnReply>> started;
+  for (auto it = pending_.begin(); it != pending_.end();) {
+    const auto found = listed.find(it->second.spawn_id);
+    if (!it->second.spawn_id.empty() && found != listed.end()) {
+      warden::SpawnReply reply;
+      reply.state = *found->second;
+      started.emplace_back(std::move(it->second.answer), std::move(reply));
+      it = pending_.erase(it);
+    } else {
+      Send(it->second.type, it->first, it->second.payload);
+      ++it;
+    }
+  }
+  for (const auto& [answer, reply] : started) answer(warden::Encode(reply));
+  for (const warden::ProcessState& state : states) {
+    if (state.running) {
+      running_[state.id] = state;
+    } else {
+      ReportExit(state);
+    }
+  }
+  for (const warden::ProcessState& state : gone) ReportExit(state);
+}
+
+void ProcessRuntime::Link::ReportExit(const warden::ProcessState& state) {
+  running_.erase(state.id);
+  kept_.erase(state.id);
+  if (!reported_.insert(state.id).second || !on_exit) return;
+  on_exit(ToContainerState(state));
+}
+
+void ProcessRuntime::Link::HandleEvent(const warden::Frame& frame) {
+  if (frame.type == MessageType::kKeepFd) {
+    std::string id;
+    warden::Fd listener = connection_->TakeAttached();
+    if (warden::DecodeString(frame.payload, &id) && listener.valid()) kept_[id] = std::move(listener);
+  } else if (frame.type == MessageType::kExited) {
+    warden::ProcessState state;
+    if (warden::Decode(frame.payload, &state)) ReportExit(state);
+  } else {
+    warden::IdAndNote note;
+    if (!warden::Decode(frame.payload, &note)) return;
+    const auto it = running_.find(note.id);
+    if (it == running_.end()) return;  // the answer to its start will carry the note
+    it->second.note = note.note;
+    if (on_note) on_note(ToContainerState(it->second));
+  }
+}
+
+void ProcessRuntime::Link::HandleReply(const warden::Frame& frame) {
+  const auto it = pending_.find(frame.request);
+  if (it == pending_.end()) return;
+  const Pending pending = std::move(it->second);
+  pending_.erase(it);
+  if (pending.type == MessageType::kSpawn) {
+    warden::SpawnReply reply;
+    if (warden::Decode(frame.payload, &reply) && reply.reason.empty()) {
+      running_[reply.state.id] = reply.state;
+    } else {
+      kept_.erase(pending.spawn_id);
+    }
+  } else if (pending.type == MessageType::kRemove) {
+    std::string id;
+    if (warden::DecodeString(pending.payload, &id)) reported_.erase(id);
+  }
+  pending.answer(std::string(frame.payload));
+}
+
+}  // namespace wherry

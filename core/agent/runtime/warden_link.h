@@ -1,0 +1,94 @@
+#pragma once
+
+#include <asio/io_context.hpp>
+#include <asio/posix/stream_descriptor.hpp>
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <unordered_map>
+#include <unordered_set>
+#include <vector>
+
+#include "core/agent/runtime/process_runtime.h"
+#include "core/agent/warden/connection.h"
+#include "core/agent/warden/protocol.h"
+#include "core/runtime/clock.h"
+
+namespace wherry {
+
+// The server's end of the warden's socket. Connecting, restarting the warden, asking again after a break; calls are
+// callbacks here, ProcessRuntime makes coroutines of them.
+//
+// Order after a (re)connect: Hello ▸ give back the descriptors we keep ▸ List ▸ report missed exits ▸ send again what
+// had no answer, except starts of containers that the list shows: those did start.
+class ProcessRuntime::Link : public std::enable_shared_from_this<Link> {
+ public:
+  // The payload of the answer, or why there is none.
+  using Answer = std::function<void(Result<std::string>)>;
+
+  Link(asio::io_context& io, Clock& clock, ProcessRuntimeOptions options);
+
+  void Open();
+  void Close();
+  // Queues a call. `spawn_id` names the container that it starts, "" for other calls.
+  void Call(warden::MessageType type, std::string payload, std::string spawn_id, Answer answer);
+
+  asio::io_context& io() { return io_; }
+  int warden_pid() const { return ready_ ? warden_pid_ : 0; }
+  // The warden is meant to go: its end of the connection is no accident.
+  void ExpectEnd() { expect_end_ = true; }
+
+  std::function<void(const ContainerState&)> on_exit, on_note;
+
+ private:
+  struct Pending {
+    warden::MessageType type;
+    std::string payload;
+    std::string spawn_id;
+    Answer answer;
+  };
+
+  void Connect();
+  void ConnectLater();
+  void Broken();
+  void WaitReadable();
+  void WaitWritable();
+  void Handle(const warden::Frame& frame);
+  void HandleHello(std::string_view payload);
+  void HandleList(std::string_view payload);
+  void HandleEvent(const warden::Frame& frame);
+  void HandleReply(const warden::Frame& frame);
+  void ReportExit(const warden::ProcessState& state);
+  void Send(warden::MessageType type, uint32_t request, std::string_view payload, warden::Fd attached = warden::Fd());
+  // Lists stay, unless we are closing: an empty list would say that nothing runs.
+  void FailAll(const Status& why);
+
+  // Constant after construction.
+  asio::io_context& io_;
+  Clock& clock_;
+  const ProcessRuntimeOptions options_;
+
+  // Control thread only.
+  std::unique_ptr<warden::Connection> connection_;
+  std::unique_ptr<asio::posix::stream_descriptor> waiter_;  // watches a copy of the connection's descriptor
+  uint64_t generation_ = 0;                                 // of connection_: waits of an older one are void
+  bool waiting_writable_ = false;
+  bool ready_ = false;  // greeted and relisted
+  bool closed_ = false;
+  bool expect_end_ = false;
+  int warden_pid_ = 0;
+  int attempts_ = 0;  // to connect, since the last success
+  Clock::TimerId retry_ = 0;
+  uint32_t next_request_ = 1;
+  std::map<uint32_t, Pending> pending_;
+  std::unordered_map<std::string, warden::Fd> kept_;  // bind listeners, by container
+  std::unordered_set<std::string> reported_;          // exits told to on_exit
+  std::unordered_map<std::string, warden::ProcessState> running_;
+};
+
+ContainerState ToContainerState(const warden::ProcessState& state);
+
+}  // namespace wherry

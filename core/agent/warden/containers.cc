@@ -1,0 +1,492 @@
+#include "core/agent/warden/containers.h"
+
+#include <arpa/inet.h>
+#include <signal.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <ctime>
+#include <utility>
+
+#include "core/agent/warden/process_tree.h"
+
+namespace wherry::warden {
+namespace {
+
+constexpr int kExitCodeLost = 255;
+// After this long the end is reported although something still lives: it has its SIGKILL, but sits in the kernel.
+constexpr int64_t kDrainLimitUs = 5'000'000;
+constexpr int64_t kLookAgainUs = 2'000;
+
+int64_t MicrosOf(clockid_t clock) {
+  timespec now{};
+  clock_gettime(clock, &now);
+  return static_cast<int64_t>(now.tv_sec) * 1'000'000 + now.tv_nsec / 1000;
+}
+
+bool HasNul(const std::string& text) {
+  return text.find('\0') != std::string::npos;
+}
+
+std::string Validate(const SpawnRequest& request) {
+  if (request.id.empty()) return "a container needs an id";
+  if (request.argv.empty() || request.argv[0].empty()) return "no command specified";
+  bool nul = HasNul(request.working_directory) || HasNul(request.log_path);
+  for (const std::string& arg : request.argv) nul = nul || HasNul(arg);
+  for (const auto& [name, value] : request.env) {
+    nul = nul || HasNul(name) || HasNul(value);
+    if (name.empty() || name.find('=') != std::string::npos)
+      return "environment variable name \"" + name + "\" is invalid";
+  }
+  if (nul) return "the command, its environment and its paths may not contain a NUL";
+  in_addr address{};
+  if (!request.bind_address.empty() && inet_pton(AF_INET, request.bind_address.c_str(), &address) != 1) {
+    return "bind address \"" + request.bind_address + "\" is not an IPv4 address";
+  }
+  return {};
+}
+
+}  // namespace
+
+struct Containers::Container {
+  uint64_t serial = 0;
+  Phase phase = Phase::kBirth;
+  Record record;
+  SpawnRequest request;  // only during birth
+  Birth birth;           // only during birth, except that the log pipes move on
+  SpawnDone spawn_done;
+  uint64_t spawn_client = 0;
+  std::vector<Done> remove_done;
+  bool adopted = false;  // the first process is not our child
+  Fd pidfd;              // of an adopted one
+  Fd logs[2];
+  LogWriter log;
+  std::unique_ptr<BindSteering> steering;
+  Fd listener;
+  int64_t drain_deadline_us = 0;
+  int empty_looks = 0;
+};
+
+Containers::Containers(Poller& poller, Inheritance inheritance, Events events)
+    : poller_(poller), inheritance_(std::move(inheritance)), events_(std::move(events)), boot_id_(BootId()) {}
+
+Containers::~Containers() = default;
+
+int Containers::Open(int directory) {
+  std::vector<Record> records;
+  const int error = journal_.Open(directory, &records);
+  if (error != 0) return error;
+  for (Record& record : records) Adopt(std::move(record));
+  CheckDraining();
+  return 0;
+}
+
+// ---- Looking up and storing
+
+Containers::Container* Containers::Find(uint64_t serial) {
+  const auto it = by_serial_.find(serial);
+  return it == by_serial_.end() ? nullptr : it->second;
+}
+
+Containers::Container* Containers::Find(const std::string& id) {
+  const auto it = by_id_.find(id);
+  return it == by_id_.end() ? nullptr : it->second.get();
+}
+
+Containers::Container& Containers::Insert(Record record) {
+  auto owned = std::make_unique<Container>();
+  Container& c = *owned;
+  c.serial = next_serial_++;
+  c.record = std::move(record);
+  by_serial_[c.serial] = &c;
+  by_id_[c.record.state.id] = std::move(owned);
+  return c;
+}
+
+void Containers::Forget(Container& c) {
+  if (c.phase != Phase::kEnded) --alive_;
+  journal_.Remove(c.record.state.id);
+  by_serial_.erase(c.serial);
+  const auto it = by_id_.find(c.record.state.id);
+  const auto keep = std::move(it->second);
+  by_id_.erase(it);
+  if (journal_.wants_compaction()) CompactJournal();
+}
+
+void Containers::Save(const Container& c) {
+  // When the journal cannot be written (full disk) what we know lives on in memory; only a crash of ours would lose it.
+  journal_.Put(c.record);
+  if (journal_.wants_compaction()) CompactJournal();
+}
+
+void Containers::CompactJournal() {
+  std::vector<const Record*> live;
+  for (const auto& [id, c] : by_id_) live.push_back(&c->record);
+  journal_.Compact(live);
+}
+
+// Takes it from the poller first: a copy in a child that has not come to its exec, or in the server, would be watched
+// on.
+void Containers::Close(Fd& watched) {
+  if (watched.valid()) poller_.Remove(watched.get());
+  watched.reset();
+}
+
+// ---- Start
+
+void Containers::Spawn(SpawnRequest request, uint64_t client, SpawnDone done) {
+  SpawnReply refusal;
+  const auto refuse = [&](const char* reason, std::string message) {
+    refusal.reason = reason;
+    refusal.message = std::move(message);
+    done(refusal);
+  };
+  const std::string invalid = Validate(request);
+  if (!invalid.empty()) return refuse("CreateContainerError", invalid);
+  if (Container* known = Find(request.id)) {
+    if (known->phase == Phase::kBirth && known->spawn_client != client) {
+      known->spawn_client = client;
+      known->spawn_done = std::move(done);
+      return;
+    }
+    return refuse("CreateContainerError", "container \"" + request.id + "\" was started before");
+  }
+
+  LogWriter log;
+  int error = log.Open(request.log_path, request.log_max_bytes, static_cast<int>(request.log_max_files));
+  if (error != 0) return refuse("CreateContainerError", "log \"" + request.log_path + "\": " + strerror(error));
+
+  Record record;
+  record.tag = NewTag();
+  Birth birth;
+  error = Fork(request, record.tag, inheritance_, &birth);
+  if (error != 0) return refuse("RunContainerError", std::string("fork: ") + strerror(error));
+  record.state.id = request.id;
+  record.state.running = true;
+  record.state.pid = birth.pid;
+  record.state.started_at = MicrosOf(CLOCK_REALTIME);
+  record.boot_id = boot_id_;
+  record.start_time = StartTimeOf(birth.pid);
+  std::copy(birth.log_pipe, birth.log_pipe + 2, record.log_pipe);
+  record.log_path = request.log_path;
+  record.log_max_bytes = request.log_max_bytes;
+  record.log_max_files = request.log_max_files;
+  record.bind_address = request.bind_address;
+  record.privileged_port_offset = request.privileged_port_offset;
+  error = journal_.Put(record);
+  if (error != 0) {
+    // Closing the status socket ends the child: it must not run when nobody would know.
+    return refuse("CreateContainerError", std::string("journal: ") + strerror(error));
+  }
+
+  Container& c = Insert(std::move(record));
+  ++alive_;
+  c.log = std::move(log);
+  c.request = std::move(request);
+  c.spawn_done = std::move(done);
+  c.spawn_client = client;
+  c.birth = std::move(birth);
+  by_pid_[c.birth.pid] = &c;
+  SetUpSteering(c);
+  for (int i = 0; i < 2; ++i) {
+    c.logs[i] = std::move(c.birth.log[i]);
+    poller_.Add(c.logs[i].get(), i == 0 ? Source::kStdout : Source::kStderr, c.serial);
+  }
+  poller_.Add(c.birth.status.get(), Source::kBirth, c.serial);
+  Go(c.birth);
+}
+
+void Containers::SetUpSteering(Container& c) {
+  in_addr address{};
+  if (inet_pton(AF_INET, c.record.bind_address.c_str(), &address) != 1) return;
+  c.steering = std::make_unique<BindSteering>(address, static_cast<int>(c.record.privileged_port_offset));
+}
+
+void Containers::ReadBirth(Container& c) {
+  while (c.phase == Phase::kBirth) {
+    BirthNews news = ReadNews(c.birth, c.request);
+    switch (news.kind) {
+      case BirthNews::kNothingYet:
+        return;
+      case BirthNews::kListener:
+        events_.listener(c.record.state.id, news.listener.get());
+        WatchListener(c, std::move(news.listener));
+        break;
+      case BirthNews::kNotSteered:
+        AddNote(c, std::string("ports are not steered to the pod's address: seccomp: ") + strerror(news.error));
+        break;
+      case BirthNews::kFailed:
+        return FailBirth(c, news.message);
+      case BirthNews::kRunning: {
+        c.phase = Phase::kRunning;
+        Close(c.birth.status);
+        c.request = SpawnRequest();
+        SpawnReply reply;
+        reply.state = c.record.state;
+        std::exchange(c.spawn_done, nullptr)(reply);
+        return;
+      }
+    }
+  }
+}
+
+void Containers::FailBirth(Container& c, const std::string& message) {
+  SpawnReply reply;
+  reply.reason = "RunContainerError";
+  reply.message = message;
+  const SpawnDone done = std::move(c.spawn_done);
+  const std::vector<Done> removals = std::move(c.remove_done);
+  by_pid_.erase(c.record.state.pid);  // its exit is nobody's
+  for (Fd* watched : {&c.birth.status, &c.logs[0], &c.logs[1], &c.listener}) Close(*watched);
+  Forget(c);
+  done(reply);
+  for (const Done& removal : removals) removal("");
+}
+
+// ---- While it runs
+
+void Containers::WatchListener(Container& c, Fd listener) {
+  if (c.listener.valid() || !c.steering || !listener.valid()) return;
+  c.listener = std::move(listener);
+  poller_.Add(c.listener.get(), Source::kBinds, c.serial);
+}
+
+void Containers::AddNote(Container& c, const std::string& note) {
+  std::string& all = c.record.state.note;
+  all += (all.empty() ? "" : "; ") + note;
+  Save(c);
+  events_.note(c.record.state.id, all);
+}
+
+void Containers::ReadLog(Container& c, Stream stream, bool to_the_end) {
+  static char buffer[256 << 10];
+  Fd& pipe = c.logs[static_cast<int>(stream)];
+  // A flood from one container is cut here, so that others get their turn. At the end there is no more than a full
+  // pipe, unless somebody outside the container still writes to it.
+  for (int turns = to_the_end ? 64 : 4; turns > 0 && pipe.valid(); --turns) {
+    const ssize_t n = read(pipe.get(), buffer, sizeof(buffer));
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0 && errno == EAGAIN) return;
+    if (n <= 0) {
+      Close(pipe);
+      return;
+    }
+    c.log.Append(stream, std::string_view(buffer, static_cast<size_t>(n)));
+    if (!to_the_end && n < 4096) return;  // most likely empty now
+  }
+}
+
+void Containers::Handle(const Poller::Event& event) {
+  Container* c = Find(event.serial);
+  if (c == nullptr) return;
+  switch (event.source) {
+    case Source::kBirth:
+      return ReadBirth(*c);
+    case Source::kStdout:
+      return ReadLog(*c, Stream::kStdout, false);
+    case Source::kStderr:
+      return ReadLog(*c, Stream::kStderr, false);
+    case Source::kBinds: {
+      if (!c->listener.valid()) return;
+      if ((event.events & EPOLLIN) == 0) {  // hung up: no process with the filter is left
+        Close(c->listener);
+        return;
+      }
+      const std::string note = c->steering->Answer(c->listener.get());
+      if (!note.empty()) AddNote(*c, note);
+      return;
+    }
+    case Source::kAdopted:
+      poller_.Remove(c->pidfd.get());
+      MainEnded(*c, kExitCodeLost, 0, true);
+      return CheckDraining();
+    default:
+      return;
+  }
+}
+
+std::string Containers::Signal(const std::string& id, int signal) {
+  Container* c = Find(id);
+  if (c == nullptr) return "container \"" + id + "\" not found";
+  if (signal < 1 || signal > SIGRTMAX) return "invalid signal " + std::to_string(signal);
+  if (c->phase != Phase::kBirth && c->phase != Phase::kRunning) return {};
+  // The number of an unreaped child cannot have become another's; that of an adopted process could.
+  if (c->adopted && syscall(SYS_pidfd_send_signal, c->pidfd.get(), 0, nullptr, 0) != 0) return {};
+  // A child that has not come to its setsid yet has no group of its own. What descends from the first process beyond
+  // its group follows it into a SIGKILL when it has ended, see CheckDraining.
+  const pid_t pid = c->record.state.pid;
+  if (kill(-pid, signal) != 0 && errno == ESRCH) kill(pid, signal);
+  return {};
+}
+
+void Containers::Remove(const std::string& id, Done done) {
+  Container* c = Find(id);
+  if (c == nullptr) return done("");
+  if (c->phase == Phase::kEnded) {
+    Forget(*c);
+    return done("");
+  }
+  c->remove_done.push_back(std::move(done));
+  Signal(id, SIGKILL);
+}
+
+void Containers::KillAll() {
+  for (const auto& [id, c] : by_id_) Signal(id, SIGKILL);
+}
+
+std::vector<ProcessState> Containers::List() const {
+  std::vector<ProcessState> states;
+  for (const auto& [id, c] : by_id_) {
+    if (c->phase != Phase::kBirth) states.push_back(c->record.state);
+  }
+  return states;
+}
+
+void Containers::ForEachListener(const std::function<void(const std::string&, int)>& fn) const {
+  for (const auto& [id, c] : by_id_) {
+    if (c->listener.valid()) fn(id, c->listener.get());
+  }
+}
+
+void Containers::ReturnListener(const std::string& id, Fd listener) {
+  Container* c = Find(id);
+  if (c != nullptr && c->phase == Phase::kRunning) WatchListener(*c, std::move(listener));
+}
+
+// ---- After a crash of the warden
+
+void Containers::Adopt(Record record) {
+  const bool was_running = record.state.running;
+  const bool this_boot = record.boot_id == boot_id_;
+  Container& c = Insert(std::move(record));
+  c.adopted = true;
+  if (!was_running) {
+    c.phase = Phase::kEnded;
+    return;
+  }
+  ++alive_;
+  c.phase = Phase::kRunning;
+  const pid_t pid = c.record.state.pid;
+  c.pidfd.reset(this_boot ? static_cast<int>(syscall(SYS_pidfd_open, pid, 0)) : -1);
+  // Looked at after the pidfd was opened: it cannot become another process any more.
+  const bool alive = c.pidfd.valid() && StartTimeOf(pid) == c.record.start_time && TagOf(pid) == c.record.tag;
+  if (this_boot) {
+    c.log.Open(c.record.log_path, c.record.log_max_bytes, static_cast<int>(c.record.log_max_files));
+    std::vector<pid_t> holders{pid};
+    for (int i = 0; i < 2; ++i) {
+      for (size_t at = 0; at < holders.size() && !c.logs[i].valid(); ++at) {
+        if (alive || at > 0) c.logs[i] = ReopenPipe(holders[at], c.record.log_pipe[i]);
+        if (at == 0 && !c.logs[i].valid() && holders.size() == 1) {
+          for (pid_t member : FindMembers(c.record.tag)) holders.push_back(member);
+        }
+      }
+      if (c.logs[i].valid()) poller_.Add(c.logs[i].get(), i == 0 ? Source::kStdout : Source::kStderr, c.serial);
+    }
+  }
+  if (!alive) return MainEnded(c, kExitCodeLost, 0, true);
+  SetUpSteering(c);
+  poller_.Add(c.pidfd.get(), Source::kAdopted, c.serial);
+}
+
+// ---- The end
+
+void Containers::Reap() {
+  for (;;) {
+    siginfo_t info{};
+    if (waitid(P_ALL, 0, &info, WEXITED | WNOHANG) != 0 || info.si_pid == 0) break;
+    const auto it = by_pid_.find(info.si_pid);
+    if (it == by_pid_.end()) continue;  // an orphan that had come to us
+    Container* c = it->second;
+    if (c->phase == Phase::kBirth) {
+      const uint64_t serial = c->serial;
+      ReadBirth(*c);  // it may have said why
+      c = Find(serial);
+      if (c == nullptr) continue;
+    }
+    by_pid_.erase(info.si_pid);
+    const bool killed = info.si_code != CLD_EXITED;
+    MainEnded(*c, killed ? 128 + info.si_status : info.si_status, killed ? info.si_status : 0, false);
+  }
+  CheckDraining();
+}
+
+void Containers::MainEnded(Container& c, int exit_code, int signal, bool lost) {
+  c.record.state.finished_at = MicrosOf(CLOCK_REALTIME);
+  c.record.state.exit_code = exit_code;
+  c.record.state.signal = signal;
+  c.record.state.lost = lost;
+  c.phase = Phase::kDraining;
+  c.drain_deadline_us = MicrosOf(CLOCK_MONOTONIC) + kDrainLimitUs;
+  draining_.push_back(c.serial);
+}
+
+// Orphans of a container become our children (we are their sub-reaper), so when no child of ours but the first
+// processes carries its tag, nothing of it lives: one small file tells. What was adopted lost us as an ancestor; there
+// we look at every process of the machine, and believe an empty result only the second time.
+void Containers::CheckDraining() {
+  if (draining_.empty()) return;
+  std::vector<pid_t> children;
+  const bool complete = OwnChildren(&children);
+  std::unordered_map<uint64_t, std::vector<pid_t>> orphans;
+  for (pid_t pid : children) {
+    if (by_pid_.count(pid) == 0) orphans[TagOf(pid)].push_back(pid);
+  }
+  const int64_t now = MicrosOf(CLOCK_MONOTONIC);
+  std::vector<uint64_t> left;
+  for (uint64_t serial : std::exchange(draining_, {})) {
+    Container* c = Find(serial);
+    if (c == nullptr) continue;
+    std::vector<pid_t> roots = std::move(orphans[c->record.tag]);
+    const bool search = (c->adopted && c->record.boot_id == boot_id_) || !complete;
+    if (search) roots = FindMembers(c->record.tag);
+    if (!roots.empty()) {
+      KillMembers(roots);
+      c->empty_looks = 0;
+    } else {
+      ++c->empty_looks;
+    }
+    if (c->empty_looks >= (search ? 2 : 1) || now >= c->drain_deadline_us) {
+      Finish(*c);
+    } else {
+      left.push_back(serial);
+    }
+  }
+  draining_.insert(draining_.end(), left.begin(), left.end());
+  next_look_us_ = now + kLookAgainUs;
+}
+
+void Containers::Tick() {
+  if (!draining_.empty() && MicrosOf(CLOCK_MONOTONIC) >= next_look_us_) CheckDraining();
+}
+
+int Containers::TimeoutMs() const {
+  if (draining_.empty()) return -1;
+  return static_cast<int>(std::max<int64_t>(0, (next_look_us_ - MicrosOf(CLOCK_MONOTONIC) + 999) / 1000));
+}
+
+void Containers::Finish(Container& c) {
+  for (Stream stream : {Stream::kStdout, Stream::kStderr}) {
+    ReadLog(c, stream, true);
+    Close(c.logs[static_cast<int>(stream)]);
+  }
+  c.log.Finish();
+  c.log = LogWriter();
+  Close(c.listener);
+  c.steering.reset();
+  c.pidfd.reset();
+  c.phase = Phase::kEnded;
+  c.record.state.running = false;
+  --alive_;
+  Save(c);
+  const ProcessState state = c.record.state;
+  const std::vector<Done> removals = std::move(c.remove_done);
+  if (!removals.empty()) Forget(c);
+  events_.exited(state);
+  for (const Done& removal : removals) removal("");
+}
+
+}  // namespace wherry::warden

@@ -1,0 +1,133 @@
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+namespace wherry::warden {
+
+// What the server and the warden say to each other over <data-dir>/warden.sock, a stream of frames:
+//   u32 length of the rest | u8 type | u32 request | payload
+// A reply carries the number of its request; events carry 0. Both peers may be of different builds: fields and types
+// are only ever appended, and each side talks at the lower of the two versions. Types that are not known are skipped.
+constexpr uint32_t kProtocolVersion = 1;
+constexpr uint32_t kOldestProtocolVersion = 1;  // that this build still speaks
+// An environment and an argument list together may be 2 MiB for execve(2); a list of 100,000 containers fits.
+constexpr size_t kMaxFrameBytes = 32 << 20;
+constexpr size_t kFrameHeaderBytes = 9;
+
+enum class MessageType : uint8_t {
+  kHello = 1,       // server: Hello. Always the first frame
+  kHelloReply = 2,  // warden: Hello
+  kSpawn = 3,       // server: SpawnRequest
+  kSpawnReply = 4,  // warden: SpawnReply
+  kSignal = 5,      // server: SignalRequest; reply kDone
+  kRemove = 6,      // server: id; reply kDone when nothing of the container is left
+  kList = 7,        // server: empty
+  kListReply = 8,   // warden: states
+  kStop = 9,        // server: empty; kill everything, reply kDone, exit
+  kDone = 10,       // warden: error message, "" = fine
+  kExited = 11,     // warden, event: state
+  kNote = 12,       // warden, event: id and note
+  // The bind listener of a container, attached to the frame as SCM_RIGHTS. The server only keeps it, and gives it back
+  // to the warden after this one: with no holder left, every later bind(2) of the container would fail with ENOSYS.
+  kKeepFd = 13,    // warden, event: id
+  kReturnFd = 14,  // server: id
+};
+
+struct Frame {
+  MessageType type;
+  uint32_t request = 0;
+  std::string_view payload;  // valid until the reader is touched
+};
+
+std::string EncodeFrame(MessageType type, uint32_t request, std::string_view payload);
+
+// Cuts frames out of the bytes of a stream.
+class FrameReader {
+ public:
+  void Append(const char* data, size_t size) { buffer_.append(data, size); }
+  // The next whole frame; nullopt when more bytes are needed or the stream is broken.
+  std::optional<Frame> Next();
+  // A frame announced a length beyond the limit: the connection is of no more use.
+  bool broken() const { return broken_; }
+
+ private:
+  std::string buffer_;
+  size_t taken_ = 0;  // bytes of frames already handed out
+  bool broken_ = false;
+};
+
+struct Hello {
+  uint32_t version = kProtocolVersion;
+  uint32_t oldest = kOldestProtocolVersion;
+  uint32_t pid = 0;
+};
+
+// The plain form of ContainerSpec (core/agent/container_runtime.h), which says what the fields mean.
+struct SpawnRequest {
+  std::string id;
+  std::vector<std::string> argv;
+  std::vector<std::pair<std::string, std::string>> env;
+  std::string working_directory;
+  std::string log_path;
+  int64_t log_max_bytes = 0;
+  uint32_t log_max_files = 0;
+  std::string bind_address;
+  uint32_t privileged_port_offset = 0;
+  int64_t run_as_user = -1;
+  int64_t run_as_group = -1;
+};
+
+// The plain form of ContainerState. Times are microseconds since the epoch.
+struct ProcessState {
+  std::string id;
+  bool running = false;
+  int32_t pid = 0;
+  int64_t started_at = 0;
+  int64_t finished_at = 0;
+  int32_t exit_code = 0;
+  int32_t signal = 0;
+  bool lost = false;
+  std::string note;
+};
+
+struct SpawnReply {
+  std::string reason;  // "" = started
+  std::string message;
+  ProcessState state;
+};
+
+struct SignalRequest {
+  std::string id;
+  int32_t signal = 0;
+};
+
+struct IdAndNote {
+  std::string id;
+  std::string note;
+};
+
+std::string Encode(const Hello& hello);
+std::string Encode(const SpawnRequest& request);
+std::string Encode(const ProcessState& state);
+std::string Encode(const std::vector<ProcessState>& states);
+std::string Encode(const SpawnReply& reply);
+std::string Encode(const SignalRequest& request);
+std::string Encode(const IdAndNote& note);
+std::string EncodeString(std::string_view text);
+
+// False when the bytes are not a whole message of the kind.
+bool Decode(std::string_view bytes, Hello* hello);
+bool Decode(std::string_view bytes, SpawnRequest* request);
+bool Decode(std::string_view bytes, ProcessState* state);
+bool Decode(std::string_view bytes, std::vector<ProcessState>* states);
+bool Decode(std::string_view bytes, SpawnReply* reply);
+bool Decode(std::string_view bytes, SignalRequest* request);
+bool Decode(std::string_view bytes, IdAndNote* note);
+bool DecodeString(std::string_view bytes, std::string* text);
+
+}  // namespace wherry::warden
