@@ -73,7 +73,7 @@ PodInfo::PodInfo(const Json& pod) {
   request.host_ports = ReadHostPorts(spec);
   request.selection = ReadNodeSelection(spec);
   request.preferred = ReadPreferredNodeTerms(spec);
-  request.tolerations = ReadTolerations(spec);
+  if (const Json* tolerations = FindPath(spec, "tolerations")) request.tolerations = ParseTolerations(*tolerations);
   for (const char* member : {"initContainers", "containers"}) {
     ForEachIn(spec, member, [&](const Json& container) {
       if (std::string image = StringAt(container, "image"); !image.empty()) request.images.push_back(std::move(image));

@@ -9,7 +9,7 @@
 #include "core/runtime/time.h"
 #include "core/scheduler/amounts.h"
 #include "core/scheduler/node_selection.h"
-#include "core/scheduler/toleration.h"
+#include "core/kinds/node_match.h"
 #include "store/json.h"
 
 namespace wherry {

@@ -66,7 +66,8 @@ void ReadImages(const Json& node, NodeParts& parts) {
 NodeParts Read(const Json& node, Symbols& symbols) {
   NodeParts parts;
   parts.unschedulable = BoolAt(node, "spec.unschedulable");
-  for (Taint& taint : ReadTaints(node)) {
+  const Json* taints = FindPath(node, "spec.taints");
+  for (Taint& taint : ParseTaints(taints != nullptr ? *taints : Json())) {
     std::string refusal = "node(s) had untolerated taint {" + taint.key + ": " + taint.value + "}";
     parts.taints.push_back({std::move(taint), std::move(refusal)});
   }

@@ -14,7 +14,7 @@
 #include "core/scheduler/cluster_event.h"
 #include "core/scheduler/pod_info.h"
 #include "core/scheduler/symbols.h"
-#include "core/scheduler/toleration.h"
+#include "core/kinds/node_match.h"
 #include "store/object.h"
 
 namespace wherry {

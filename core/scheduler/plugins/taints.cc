@@ -12,7 +12,7 @@ bool Tolerated(const std::vector<Toleration>& tolerations, const Taint& taint) {
 
 // Cordoned nodes take the pods that tolerate the taint which stands for it, whether or not the node carries it.
 PreFilter PreFilterUnschedulable(const PodInfo& pod, const Snapshot&) {
-  static const Taint kTaint{"node.kubernetes.io/unschedulable", "", "NoSchedule"};
+  static const Taint kTaint{"node.kubernetes.io/unschedulable", "", TaintEffect::kNoSchedule};
   PreFilter result;
   result.skip = Tolerated(pod.request.tolerations, kTaint);
   return result;
@@ -29,7 +29,7 @@ PreFilter PreFilterTaints(const PodInfo&, const Snapshot&) { return {}; }
 
 bool FilterTaints(const PluginState*, const PodInfo& pod, const NodeInfo& node, Refusal& refusal) {
   for (const NodeInfo::TaintEntry& entry : node.taints) {
-    if (entry.taint.effect != "NoSchedule" && entry.taint.effect != "NoExecute") continue;
+    if (entry.taint.effect == TaintEffect::kPreferNoSchedule) continue;
     if (Tolerated(pod.request.tolerations, entry.taint)) continue;
     refusal.Add(entry.refusal);
     refusal.SetUnresolvable();
@@ -44,7 +44,7 @@ PreScore PreScoreTaints(const PodInfo&, const Snapshot&) { return {}; }
 int64_t ScoreTaints(const PluginState*, const PodInfo& pod, const NodeInfo& node) {
   int64_t count = 0;
   for (const NodeInfo::TaintEntry& entry : node.taints) {
-    if (entry.taint.effect == "PreferNoSchedule" && !Tolerated(pod.request.tolerations, entry.taint)) ++count;
+    if (entry.taint.effect == TaintEffect::kPreferNoSchedule && !Tolerated(pod.request.tolerations, entry.taint)) ++count;
   }
   return count;
 }
