@@ -1,12 +1,13 @@
 // What a request and a streamed event cost: our own server with a trivial handler, over TLS, against keep-alive clients
 // in another process, so that getrusage of this one is the server's CPU time alone.
-//   http_bench [clients=64] [requests=200000]
+//   http_bench [clients=64] [requests=200000] [part of a name]
 
 #include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <asio/io_context.hpp>
+#include <asio/ip/tcp.hpp>
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
@@ -26,11 +27,16 @@ namespace {
 
 using Seconds = std::chrono::duration<double>;
 
-double CpuSeconds() {
+struct Cpu {
+  double user = 0;
+  double system = 0;
+};
+
+Cpu CpuSeconds() {
   rusage usage{};
   ::getrusage(RUSAGE_SELF, &usage);
-  return static_cast<double>(usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) +
-         static_cast<double>(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec) / 1e6;
+  return {static_cast<double>(usage.ru_utime.tv_sec) + static_cast<double>(usage.ru_utime.tv_usec) / 1e6,
+          static_cast<double>(usage.ru_stime.tv_sec) + static_cast<double>(usage.ru_stime.tv_usec) / 1e6};
 }
 
 long ResidentKib() {
@@ -178,7 +184,7 @@ void Measure(const Run& run) {
   if (std::string(run.target) == "/stream")
     Spawn(io.get_executor(), "publish", Publish(&fan, clock.get(), run.clients));
 
-  const double cpu_before = CpuSeconds();
+  const Cpu before = CpuSeconds();
   const auto begin = std::chrono::steady_clock::now();
   if (::write(gate[1], "g", 1) != 1) std::abort();
   long rss = 0;
@@ -188,10 +194,13 @@ void Measure(const Run& run) {
     rss = std::max(rss, ResidentKib());
   }
   const double wall = Seconds(std::chrono::steady_clock::now() - begin).count();
-  const double cpu = CpuSeconds() - cpu_before;
+  const Cpu after = CpuSeconds();
   const double total = static_cast<double>(run.clients) * run.per_client;
-  std::printf("%-28s %9.0f %s/s  %7.2f us server CPU each  (+%ld KiB RSS at most)%s\n", run.name, total / wall,
-              run.unit, cpu / total * 1e6, rss - rss_before, status == 0 ? "" : "  FAILED");
+  const double user = (after.user - before.user) / total * 1e6;
+  const double system = (after.system - before.system) / total * 1e6;
+  std::printf("%-30s %8.0f %s/s  server CPU each %8.2f us = %7.2f user + %8.2f system  (+%ld KiB RSS at most)%s\n",
+              run.name, total / wall, run.unit, user + system, user, system, rss - rss_before,
+              status == 0 ? "" : "  FAILED");
   std::fflush(stdout);
   ::close(gate[0]);
   ::close(gate[1]);
@@ -200,16 +209,50 @@ void Measure(const Run& run) {
   io.poll();  // connections end before the clock they hold
 }
 
+// What the kernel alone takes to send as many bytes as a 1 KiB event has on the wire: the floor of the figures above.
+void MeasureFloor(int sends) {
+  asio::io_context io(1);
+  asio::ip::tcp::acceptor acceptor(io, {asio::ip::address_v4::loopback(), 0});
+  const uint16_t port = acceptor.local_endpoint().port();
+  const pid_t child = ::fork();
+  if (child == 0) {
+    asio::io_context peer_io(1);
+    asio::ip::tcp::socket peer(peer_io);
+    peer.connect({asio::ip::address_v4::loopback(), port});
+    std::vector<char> buffer(64 * 1024);
+    while (::recv(peer.native_handle(), buffer.data(), buffer.size(), 0) > 0) {
+    }
+    std::_Exit(0);
+  }
+  asio::ip::tcp::socket socket = acceptor.accept();
+  socket.set_option(asio::ip::tcp::no_delay(true));
+  const std::string record(1024 + 7 + 22, 'x');
+  const Cpu before = CpuSeconds();
+  for (int i = 0; i < sends; ++i) {
+    if (::send(socket.native_handle(), record.data(), record.size(), 0) < 0) std::abort();
+  }
+  const Cpu after = CpuSeconds();
+  socket.close();
+  int status = 0;
+  ::waitpid(child, &status, 0);
+  std::printf("%-30s                 CPU each %8.2f us\n", "send(2) of 1 KiB, alone",
+              (after.user - before.user + after.system - before.system) / sends * 1e6);
+}
+
 }  // namespace
 }  // namespace wherry::http
 
 int main(int argc, char** argv) {
   const int clients = argc > 1 ? std::atoi(argv[1]) : 64;
   const int requests = argc > 2 ? std::atoi(argv[2]) : 200'000;
-  using wherry::http::Measure;
+  const std::string only = argc > 3 ? argv[3] : "";
+  const auto Measure = [&only](wherry::http::Run run) {
+    if (only.empty() || std::string(run.name).find(only) != std::string::npos) wherry::http::Measure(run);
+  };
   Measure({"GET 1 KiB, 1 client", "req", 1, requests / 10, "/one"});
   Measure({"GET 1 KiB, all clients", "req", clients, requests / clients, "/one"});
   Measure({"LIST 2.4 MB of 1000, 1 client", "req", 1, requests / 1000, "/list"});
   Measure({"watch event 1 KiB, all", "event", clients, std::max(1, requests / 400), "/stream"});
+  wherry::http::MeasureFloor(requests / 4);
   Measure({"connect, shake hands, GET", "req", 512, 1, "/one"});
 }
