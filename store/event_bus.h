@@ -34,9 +34,9 @@ struct Event {
 };
 using EventPtr = std::shared_ptr<const Event>;
 
-// Where one slow reader (a watch connection) collects its events: a bounded queue filled by the bus. When it is full the
-// subscription closes, and the reader must end its watch: nothing is ever buffered without limit.
-// Control thread only. Owned by the reader; the bus holds it weakly.
+// Where one slow reader (a watch connection) collects its events: a bounded queue filled by the bus. When it is full
+// the subscription closes, and the reader must end its watch: nothing is ever buffered without limit. Control thread
+// only. Owned by the reader; the bus holds it weakly.
 class Subscription {
  public:
   explicit Subscription(size_t capacity) : capacity_(capacity) {}
@@ -61,7 +61,8 @@ class Subscription {
 };
 
 // Hands every committed event, in revision order, to those who asked for its resource. The right-hand end of the write
-// path; see WatchCache::Apply, the only caller of Publish. Control thread only.
+// path; see WatchCache::Apply, the only caller of Publish. Handlers and wakeups may subscribe, add and remove handlers:
+// who joins gets the events after the present one, who is removed is not called again. Control thread only.
 class EventBus {
  public:
   using Handler = std::function<void(const Event&)>;
@@ -76,20 +77,29 @@ class EventBus {
   void RemoveHandler(HandlerId id);
 
   void Publish(const EventPtr& event);
-  // Closes every subscription: the server stops.
+  // Closes every subscription, and those made later at once: the server stops.
   void Shutdown();
 
   size_t subscriptions() const;
 
  private:
+  struct HandlerSlot {
+    HandlerId id;  // 0: removed, never called again
+    Handler handler;
+  };
   struct Channel {
     std::vector<std::weak_ptr<Subscription>> subscriptions;
-    std::vector<std::pair<HandlerId, Handler>> handlers;
+    std::vector<std::shared_ptr<HandlerSlot>> handlers;
+    bool dirty = false;  // holds removed handlers or readers that left
   };
-  void PublishTo(Channel& channel, const EventPtr& event);
+  Channel& ChannelOf(std::string_view resource);
+  void PublishTo(Channel& channel, size_t handlers, size_t subscriptions, const EventPtr& event);
+  static void Prune(Channel& channel);
 
   std::map<std::string, Channel, std::less<>> channels_;
   HandlerId next_id_ = 1;
+  int publishing_ = 0;  // depth of Publish: while it is not 0, channels only grow
+  bool shut_down_ = false;
 };
 
 }  // namespace wherry

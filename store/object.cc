@@ -6,29 +6,41 @@
 
 namespace wherry {
 
-std::string ObjectKey::ToString() const { return resource + " " + (ns.empty() ? name : ns + "/" + name); }
+std::string ObjectKey::ToString() const {
+  return resource + " " + (ns.empty() ? name : ns + "/" + name);
+}
 
+namespace {
+
+// Invalid UTF-8 becomes U+FFFD rather than an exception: what is stored can always be served.
+std::string Dump(const Json& value) {
+  return value.dump(-1, ' ', false, Json::error_handler_t::replace);
+}
+
+void AppendMember(std::string& out, const std::string& key, const Json& value) {
+  if (out.back() != '{') out.push_back(',');
+  out.append(Dump(Json(key))).push_back(':');
+  out.append(Dump(value));
+}
+
+}  // namespace
 
 Draft::Draft(const Json& document) {
-  assert(document.is_object() && document.contains("metadata"));
-  // Serialise metadata apart, so that the mark is looked for in metadata only and in its last place.
-  Json metadata = document.at("metadata");
-  metadata.erase("resourceVersion");
+  assert(document.is_object() && document.contains("metadata") && document.at("metadata").is_object());
   bytes_.reserve(1024);
   bytes_.push_back('{');
-  for (auto it = document.begin(); it != document.end(); ++it) {
-    if (bytes_.size() > 1) bytes_.push_back(',');
-    bytes_.append(Json(it.key()).dump());
-    bytes_.push_back(':');
-    if (it.key() != "metadata") {
-      bytes_.append(it->dump(-1, ' ', false, Json::error_handler_t::replace));
+  for (auto member = document.begin(); member != document.end(); ++member) {
+    if (member.key() != "metadata") {
+      AppendMember(bytes_, member.key(), *member);
       continue;
     }
-    std::string text = metadata.dump(-1, ' ', false, Json::error_handler_t::replace);
-    text.pop_back();  // the closing brace
-    if (!metadata.empty()) text.push_back(',');
-    text.append("\"resourceVersion\":\"");
-    bytes_.append(text);
+    if (bytes_.size() > 1) bytes_.push_back(',');
+    bytes_.append("\"metadata\":{");
+    for (auto field = member->begin(); field != member->end(); ++field) {
+      if (field.key() != "resourceVersion") AppendMember(bytes_, field.key(), *field);
+    }
+    if (bytes_.back() != '{') bytes_.push_back(',');
+    bytes_.append("\"resourceVersion\":\"");
     revision_at_ = bytes_.size();
     bytes_.append("\"}");
   }
@@ -43,7 +55,8 @@ std::string Draft::Finish(uint64_t revision) const {
   return out;
 }
 
-// The most recently parsed documents, so that memory stays bounded by bytes() however many objects were once looked into.
+// The most recently parsed documents, so that memory stays bounded by bytes() however many objects were once looked
+// into.
 class DocumentRing {
  public:
   static DocumentRing& OfThisThread() {

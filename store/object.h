@@ -28,8 +28,8 @@ struct ObjectKey {
 // finished by the writer once the revision is known: nothing is serialised twice.
 class Draft {
  public:
-  // Serialises `document` compactly, whatever metadata.resourceVersion it holds. REQUIRES: document is an object with an
-  // object "metadata".
+  // Serialises `document` compactly, whatever metadata.resourceVersion it holds. REQUIRES: document is an object with
+  // an object "metadata".
   explicit Draft(const Json& document);
 
   // The final bytes with metadata.resourceVersion = "revision".
@@ -37,8 +37,8 @@ class Draft {
   size_t size() const { return bytes_.size(); }
 
  private:
-  std::string bytes_;        // holds `"resourceVersion":""`
-  size_t revision_at_ = 0;   // where the digits go
+  std::string bytes_;       // holds `"resourceVersion":""`
+  size_t revision_at_ = 0;  // where the digits go
 };
 
 // A stored object at one revision: immutable, serialised once, shared by everybody who reads it (DESIGN: "Objects are
@@ -60,8 +60,8 @@ class Object : public std::enable_shared_from_this<Object> {
   // Compact JSON with apiVersion, kind and metadata.resourceVersion.
   std::string_view bytes() const { return bytes_; }
 
-  // The parsed document. Parsed on demand; only the most recently used few hundred stay parsed, so hold the pointer while
-  // you use it: `auto doc = object->json(); doc->at("spec")`.
+  // The parsed document. Parsed on demand; only the few hundred parsed last stay parsed, so hold the pointer while you
+  // use it: `auto doc = object->json(); doc->at("spec")`.
   JsonPtr json() const;
 
   // A typed projection made once per object from its document and kept with it: `object->view<PodView>().node_name`.

@@ -14,22 +14,22 @@ namespace wherry {
 // Status Kind"); http_code() gives the code that goes with each.
 enum class Reason {
   kOk,
-  kBadRequest,            // 400
-  kUnauthorized,          // 401
-  kForbidden,             // 403
-  kNotFound,              // 404
-  kMethodNotAllowed,      // 405
-  kNotAcceptable,         // 406
-  kAlreadyExists,         // 409
-  kConflict,              // 409
-  kExpired,               // 410, also "Gone"
-  kRequestEntityTooLarge, // 413
-  kUnsupportedMediaType,  // 415
-  kInvalid,               // 422
-  kTooManyRequests,       // 429
-  kInternalError,         // 500
-  kServiceUnavailable,    // 503
-  kTimeout,               // 504
+  kBadRequest,             // 400
+  kUnauthorized,           // 401
+  kForbidden,              // 403
+  kNotFound,               // 404
+  kMethodNotAllowed,       // 405
+  kNotAcceptable,          // 406
+  kAlreadyExists,          // 409
+  kConflict,               // 409
+  kExpired,                // 410, also "Gone"
+  kRequestEntityTooLarge,  // 413
+  kUnsupportedMediaType,   // 415
+  kInvalid,                // 422
+  kTooManyRequests,        // 429
+  kInternalError,          // 500
+  kServiceUnavailable,     // 503
+  kTimeout,                // 504
 };
 
 // One entry of status.details.causes. `reason` is e.g. "FieldValueInvalid"; `field` a path such as "spec.selector".
@@ -58,10 +58,10 @@ class [[nodiscard]] Status {
 
   bool ok() const { return rep_ == nullptr; }
   Reason reason() const { return rep_ ? rep_->reason : Reason::kOk; }
-  const std::string& message() const;         // "" when ok
-  const StatusDetails& details() const;       // empty when ok
-  int http_code() const;                      // 200 when ok
-  std::string_view reason_string() const;     // "NotFound" …; "" when ok
+  const std::string& message() const;      // "" when ok
+  const StatusDetails& details() const;    // empty when ok
+  int http_code() const;                   // 200 when ok
+  std::string_view reason_string() const;  // "NotFound" …; "" when ok
 
   // `NotFound("pods", "", "web-0")`: pods "web-0" not found. `group` may be empty (core).
   static Status NotFound(std::string_view plural, std::string_view group, std::string_view name);
@@ -88,19 +88,43 @@ std::string_view ReasonString(Reason reason);
 template <typename T>
 class [[nodiscard]] Result {
  public:
-  Result(T value) : value_(std::move(value)) {}                                     // NOLINT(google-explicit-constructor)
-  Result(Status status) : status_(std::move(status)) { assert(!status_.ok()); }     // NOLINT(google-explicit-constructor)
+  Result(T value) : value_(std::move(value)) {}                                  // NOLINT(google-explicit-constructor)
+  Result(Status status) : status_(std::move(status)) { assert(!status_.ok()); }  // NOLINT(google-explicit-constructor)
 
   bool ok() const { return value_.has_value(); }
   const Status& status() const { return status_; }
-  T& value() & { assert(ok()); return *value_; }
-  const T& value() const& { assert(ok()); return *value_; }
-  T&& value() && { assert(ok()); return std::move(*value_); }
-  T* operator->() { assert(ok()); return &*value_; }
-  const T* operator->() const { assert(ok()); return &*value_; }
-  T& operator*() & { assert(ok()); return *value_; }
-  const T& operator*() const& { assert(ok()); return *value_; }
-  T&& operator*() && { assert(ok()); return std::move(*value_); }
+  T& value() & {
+    assert(ok());
+    return *value_;
+  }
+  const T& value() const& {
+    assert(ok());
+    return *value_;
+  }
+  T&& value() && {
+    assert(ok());
+    return std::move(*value_);
+  }
+  T* operator->() {
+    assert(ok());
+    return &*value_;
+  }
+  const T* operator->() const {
+    assert(ok());
+    return &*value_;
+  }
+  T& operator*() & {
+    assert(ok());
+    return *value_;
+  }
+  const T& operator*() const& {
+    assert(ok());
+    return *value_;
+  }
+  T&& operator*() && {
+    assert(ok());
+    return std::move(*value_);
+  }
 
  private:
   std::optional<T> value_;

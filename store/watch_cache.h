@@ -4,9 +4,11 @@
 #include <deque>
 #include <functional>
 #include <map>
+#include <set>
 #include <string>
 #include <string_view>
 #include <unordered_map>
+#include <utility>
 #include <vector>
 
 #include "store/event_bus.h"
@@ -14,8 +16,8 @@
 
 namespace wherry {
 
-// The current objects in memory, with indexes and the recent events of each resource: what every read and every watch is
-// served from. Fed only by committed events, in revision order (DESIGN: "Read your own writes, by construction").
+// The current objects in memory, with indexes and the recent events of each resource: what every read and every watch
+// is served from. Fed only by committed events, in revision order (DESIGN: "Read your own writes, by construction").
 // Control thread only.
 class WatchCache {
  public:
@@ -30,7 +32,8 @@ class WatchCache {
   // Adds an index over `resource` ("" = every resource). REQUIRES: before the first Load/Apply; `index` is new.
   void AddIndex(std::string index, std::string_view resource, Extract extract);
 
-  // Start-up: puts a stored object in place without an event. `revision` of the store is set by SetRevision.
+  // Start-up: puts a stored object in place without an event. SetRevision then tells the store's revision, which is
+  // where the rings begin.
   void Load(ObjectPtr object);
   void SetRevision(uint64_t revision);
 
@@ -47,8 +50,8 @@ class WatchCache {
   // cause Apply.
   void ForEach(std::string_view resource, std::string_view ns, const std::function<bool(const ObjectPtr&)>& fn) const;
   // As ForEach from the first object that sorts after (after_ns, after_name): the continuation of a chunked list.
-  void ForEachAfter(std::string_view resource, std::string_view ns, std::string_view after_ns, std::string_view after_name,
-                    const std::function<bool(const ObjectPtr&)>& fn) const;
+  void ForEachAfter(std::string_view resource, std::string_view ns, std::string_view after_ns,
+                    std::string_view after_name, const std::function<bool(const ObjectPtr&)>& fn) const;
   std::vector<ObjectPtr> List(std::string_view resource, std::string_view ns = {}) const;
   size_t Count(std::string_view resource) const;
   // Every resource that has, or once had, objects.
@@ -57,18 +60,35 @@ class WatchCache {
   // The objects that an index files under `value`, in (resource, namespace, name) order.
   std::vector<ObjectPtr> ByIndex(std::string_view index, std::string_view value) const;
 
-  // Events of `resource` with revision > `after`, oldest first. False when the ring no longer reaches back that far: then
-  // the history must be read (ObjectStore::ReadHistory). `after` at or past ring_floor(resource) always succeeds.
+  // Events of `resource` with revision > `after`, oldest first. False when the ring no longer reaches back that far:
+  // then the history must be read (ObjectStore::ReadHistory). `after` at or past ring_floor(resource) always succeeds.
   bool EventsSince(std::string_view resource, uint64_t after, std::vector<EventPtr>& out) const;
   uint64_t ring_floor(std::string_view resource) const;
 
   EventBus& bus() { return bus_; }
 
  private:
-  // Objects of one resource by (ns, name); views into the Object's own key.
+  struct Entry;
+  struct ByKey {
+    bool operator()(const Entry* a, const Entry* b) const { return a->object->key() < b->object->key(); }
+  };
+  // The objects filed under one value of an index.
+  using Bucket = std::pair<const std::string, std::set<const Entry*, ByKey>>;
+  struct Posting {
+    size_t index;
+    Bucket* bucket;
+  };
+  // One current object and where the indexes file it, so that a change touches only the buckets that it leaves or
+  // enters.
+  struct Entry {
+    ObjectPtr object;
+    std::vector<Posting> postings;
+  };
+  // Objects of one resource by (ns, name); views into the Object's own key. The nodes never move: indexes point at
+  // them.
   using Name = std::pair<std::string_view, std::string_view>;
   struct ResourceState {
-    std::map<Name, ObjectPtr> objects;
+    std::map<Name, Entry> objects;
     std::deque<EventPtr> ring;
     uint64_t floor = 0;  // events with revision <= floor may be missing from the ring
   };
@@ -76,25 +96,26 @@ class WatchCache {
     std::string name;
     std::string resource;
     Extract extract;
-    std::unordered_map<std::string, std::map<ObjectKey, ObjectPtr>> values;
+    std::unordered_map<std::string, std::set<const Entry*, ByKey>> values;
   };
-  void Put(const ObjectPtr& object);
-  void Remove(const ObjectPtr& object);
-  void IndexPut(const ObjectPtr& object);
-  void IndexRemove(const ObjectPtr& object);
+  ResourceState& StateOf(std::string_view resource);
   const ResourceState* Find(std::string_view resource) const;
+  void Put(ResourceState& state, const ObjectPtr& object);
+  void Remove(ResourceState& state, const ObjectKey& key);
+  void Reindex(Entry& entry, const ObjectPtr& object);
+  void Unfile(const Entry& entry, const Posting& posting);
 
   EventBus& bus_;
   const size_t ring_capacity_;
   uint64_t revision_ = 0;
-  uint64_t loaded_revision_ = 0;
+  uint64_t loaded_revision_ = 0;  // events up to here were never seen
   std::map<std::string, ResourceState, std::less<>> resources_;
   std::vector<Index> indexes_;
 };
 
 // Names of the indexes that core registers at start-up.
-inline constexpr std::string_view kIndexOwnerUid = "owner-uid";          // every resource, metadata.ownerReferences[].uid
-inline constexpr std::string_view kIndexNodeName = "node-name";          // pods, spec.nodeName ("" for unbound)
-inline constexpr std::string_view kIndexLabel = "label";                 // pods, "namespace/key=value"
+inline constexpr std::string_view kIndexOwnerUid = "owner-uid";  // every resource, metadata.ownerReferences[].uid
+inline constexpr std::string_view kIndexNodeName = "node-name";  // pods, spec.nodeName ("" for unbound)
+inline constexpr std::string_view kIndexLabel = "label";         // pods, "namespace/key=value"
 
 }  // namespace wherry

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <nlohmann/json.hpp>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -28,13 +29,15 @@ Result<Json> ParseJson(std::string_view text, std::vector<std::string>* duplicat
 // scalars true/false/yes/no/on/off, numbers, null; keys made strings).
 Result<Json> ParseYaml(std::string_view text, std::vector<std::string>* duplicates);
 
-// Checks the JSON types of `document` against `type`, drops unknown fields into `decoded.problems`, drops nulls, and
-// canonicalises quantities. A wrong type is kBadRequest: `DaemonSet in version "v1" cannot be handled as a DaemonSet: json:
+// Checks the JSON types of `document` against `type`, drops unknown fields into `decoded.problems`, and makes the values
+// canonical as the upstream round trip does: nulls and the zeros of optional non-pointer fields go, quantities are shortened,
+// times become UTC. A wrong type is kBadRequest: `DaemonSet in version "v1" cannot be handled as a DaemonSet: json:
 // cannot unmarshal string into Go struct field DaemonSetSpec.spec.minReadySeconds of type int32`.
 Result<Decoded> Conform(const Type& type, const GroupVersionKind& gvk, Json document);
 
 // Decodes a protobuf message of `type` (no envelope) to the JSON document its own client would have written: see
-// API-CONTRACT §3 for zero values. kBadRequest on malformed input. `gvk` is stamped as apiVersion and kind.
+// docs/kinds.md for zero values. kBadRequest on malformed input. Messages carry no apiVersion
+// and kind: the caller stamps the envelope's.
 Result<Json> DecodeProtobuf(const Type& type, std::string_view bytes);
 
 // The "k8s\0" envelope: type and raw message. kBadRequest when it is none.

@@ -22,9 +22,9 @@ struct GroupVersionKind {
   std::string api_version() const { return group.empty() ? version : group + "/" + version; }
 };
 
-// One refused field: becomes a cause of a 422. `reason` is FieldValueRequired, FieldValueInvalid, FieldValueNotSupported,
-// FieldValueForbidden, FieldValueDuplicate, FieldValueNotFound, FieldValueTooLong or FieldValueTypeInvalid; `message` the
-// text after the path ("Required value", `Invalid value: "x": must be …`).
+// One refused field: becomes a cause of a 422. `reason` is FieldValueRequired, FieldValueInvalid,
+// FieldValueNotSupported, FieldValueForbidden, FieldValueDuplicate, FieldValueNotFound, FieldValueTooLong or
+// FieldValueTypeInvalid; `message` the text after the path ("Required value", `Invalid value: "x": must be …`).
 struct FieldError {
   std::string field;
   std::string reason;
@@ -41,8 +41,8 @@ struct Column {
 };
 
 struct Subresource {
-  std::string name;               // "status", "scale", "log"
-  GroupVersionKind gvk;           // of what is exchanged there
+  std::string name;      // "status", "scale", "log"
+  GroupVersionKind gvk;  // of what is exchanged there
   std::vector<std::string> verbs;
 };
 
@@ -70,11 +70,12 @@ struct Kind {
   std::string resource;  // the store's name: plural, "." group when not core
   std::vector<std::string> short_names, categories;
   bool namespaced = true;
-  bool has_status = false;        // status is a subresource: main writes drop it
-  bool has_generation = false;    // metadata.generation counts spec changes
-  bool create_on_update = false;  // PUT of an absent object creates it
-  bool unconditional_update = true;  // PUT without resourceVersion is allowed
-  bool is_custom = false;            // from a CRD: no strategic merge, list items carry kind and apiVersion
+  bool has_status = false;                       // status is a subresource: main writes drop it
+  bool has_generation = false;                   // metadata.generation counts spec changes
+  bool create_on_update = false;                 // PUT of an absent object creates it
+  bool unconditional_update = true;              // PUT without resourceVersion is allowed
+  bool returns_deleted_object = false;           // DELETE answers with the object also when it went at once (pods)
+  bool is_custom = false;                        // from a CRD: no strategic merge, list items carry kind and apiVersion
   std::string name_format = "dns1123subdomain";  // or dns1123label, dns1035label, path
   std::vector<std::string> verbs;
   std::vector<Subresource> subresources;
@@ -102,6 +103,9 @@ class KindCatalog {
   const Kind* FindResource(std::string_view resource) const;
   // In discovery order: groups as upstream lists them, versions newest first.
   std::span<const std::unique_ptr<Kind>> kinds() const { return kinds_; }
+  // Resources that answer a POST and store nothing (reviews, bindings): in discovery, not in the Find functions above.
+  std::span<const std::unique_ptr<Kind>> virtual_kinds() const { return virtual_kinds_; }
+  const Kind* FindVirtual(std::string_view group, std::string_view version, std::string_view plural) const;
   // A type by its upstream name, e.g. ("meta.v1", "DeleteOptions"); null when unknown.
   const Type* FindType(std::string_view package, std::string_view name) const;
   // Types of request and answer bodies that are no stored kinds (DeleteOptions, Scale, Binding, Eviction, reviews …).
@@ -111,6 +115,7 @@ class KindCatalog {
   friend class CatalogBuilder;
   struct Rep;
   std::vector<std::unique_ptr<Kind>> kinds_;
+  std::vector<std::unique_ptr<Kind>> virtual_kinds_;
   std::shared_ptr<Rep> rep_;
 };
 

@@ -37,6 +37,7 @@ struct Admission {
 
 // The way a request from outside names what it wants, beyond the document itself.
 struct RequestContext {
+  RequestContext() = default;  // no aggregate: see DeleteOptions
   std::string user;
   std::vector<std::string> groups;
   std::string field_manager;
@@ -79,18 +80,27 @@ class Registry {
   // A fresh random suffix of `n` characters of the alphabet upstream uses for generated names.
   std::string RandomSuffix(size_t n);
   std::string NewUid();
+  uint64_t Random(uint64_t below);  // REQUIRES: below > 0
 
  private:
-  struct WriteRequest;
+  // The next document from the current one; sets `*precondition` when the caller insists on the revision it saw.
+  using MakeNext = std::function<Result<Json>(const Json& current, uint64_t revision, bool* precondition)>;
+  Task<Result<ObjectPtr>> Change(const Kind& kind, std::string ns, std::string name, std::string subresource, MakeNext make,
+                                 RequestContext context);
   Task<Result<ObjectPtr>> Commit(Mutation mutation);
+  Status Admit(AdmissionRequest& request);
+
   const KindCatalog& catalog_;
   ObjectStore& store_;
   WatchCache& cache_;
   Clock& clock_;
   std::vector<Admission> admissions_;
-  struct Random;
-  std::shared_ptr<Random> random_;
+  struct Engine;
+  std::shared_ptr<Engine> random_;
 };
+
+// `Foo in version "v1" cannot be handled as a Foo: strict decoding error: unknown field "spec.bogus"`: 400.
+Status StrictStatus(const GroupVersionKind& gvk, const std::vector<std::string>& problems);
 
 // The in-process Client over a Registry. Thin. `name` is the default field manager and user
 // ("system:serviceaccount:kube-system:daemonset-controller").

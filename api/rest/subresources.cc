@@ -1,0 +1,160 @@
+// Subresources that are an edit of their object: scale, binding, eviction, finalize.
+
+#include <nlohmann/json.hpp>
+#include <utility>
+
+#include "api/rest/api.h"
+#include "core/kinds/patch.h"
+#include "core/kinds/resources.h"
+#include "core/registry/eviction.h"
+#include "core/runtime/object_view.h"
+
+namespace wherry {
+namespace {
+
+void RespondDone(Call& call) {
+  RespondJson(*call.exchange,
+              {{"kind", "Status"}, {"apiVersion", "v1"}, {"metadata", Json::object()}, {"status", "Success"}, {"code", 201}}, 201);
+}
+
+// The autoscaling/v1 Scale of an object with spec.replicas.
+Json ScaleOf(const Object& object) {
+  const JsonPtr document = object.json();
+  const Json& metadata = document->at("metadata");
+  Json scale = {{"kind", "Scale"},
+                {"apiVersion", "autoscaling/v1"},
+                {"metadata",
+                 {{"name", object.name()},
+                  {"namespace", object.ns()},
+                  {"uid", object.uid()},
+                  {"resourceVersion", std::to_string(object.revision())},
+                  {"creationTimestamp", metadata.value("creationTimestamp", Json())}}},
+                {"spec", {{"replicas", IntAt(*document, "spec.replicas", 1)}}},
+                {"status", {{"replicas", IntAt(*document, "status.replicas")}}}};
+  if (const Json* selector = FindPath(*document, "spec.selector")) {
+    Result<LabelSelector> parsed = LabelSelector::FromJson(*selector);
+    if (parsed.ok()) scale["status"]["selector"] = parsed->ToString();
+  }
+  return scale;
+}
+
+Task<Result<ObjectPtr>> SetReplicas(std::shared_ptr<Call> call, Registry& registry, Json scale) {
+  const Json* replicas = FindPath(scale, "spec.replicas");
+  const int64_t wanted = replicas && replicas->is_number_integer() ? replicas->get<int64_t>() : 0;
+  const std::string revision = StringAt(scale, "metadata.resourceVersion");
+  const std::string plural = call->kind->plural, group = call->kind->gvk.group, name = call->name;
+  if (wanted < 0) {
+    co_return InvalidStatus({"autoscaling", "v1", "Scale"}, name,
+                            {{"spec.replicas", "FieldValueInvalid",
+                              "Invalid value: " + std::to_string(wanted) + ": must be greater than or equal to 0"}});
+  }
+  auto change = [wanted, revision, plural, group, name](Json& object) -> Status {
+    if (!revision.empty() && revision != StringAt(object, "metadata.resourceVersion")) {
+      return Status::Conflict(plural, group, name,
+                              "the object has been modified; please apply your changes to the latest version and try again");
+    }
+    object["spec"]["replicas"] = wanted;
+    return {};
+  };
+  Result<ObjectPtr> changed = co_await registry.Modify(*call->kind, call->ns, call->name, "", std::move(change), call->context());
+  co_return changed;
+}
+
+Task<> GetScale(std::shared_ptr<Call> call, Registry& registry) {
+  const ObjectPtr object = registry.cache().Get(call->kind->resource, call->ns, call->name);
+  if (!object) co_return RespondStatus(*call->exchange, Status::NotFound(call->kind->plural, call->kind->gvk.group, call->name));
+  RespondJson(*call->exchange, ScaleOf(*object));
+}
+
+Task<> PutScale(std::shared_ptr<Call> call, Registry& registry) {
+  const GroupVersionKind gvk{"autoscaling", "v1", "Scale"};
+  Result<Decoded> body = DecodeBody(call->request(), *registry.catalog().FindBodyType(gvk), gvk);
+  if (!body.ok()) co_return RespondStatus(*call->exchange, body.status());
+  Result<ObjectPtr> changed = co_await SetReplicas(call, registry, std::move(body->document));
+  if (!changed.ok()) co_return RespondStatus(*call->exchange, changed.status());
+  RespondJson(*call->exchange, ScaleOf(**changed));
+}
+
+Task<> PatchScale(std::shared_ptr<Call> call, Registry& registry) {
+  const ObjectPtr object = registry.cache().Get(call->kind->resource, call->ns, call->name);
+  if (!object) co_return RespondStatus(*call->exchange, Status::NotFound(call->kind->plural, call->kind->gvk.group, call->name));
+  Result<Json> patch = DecodePatch(call->request());
+  if (!patch.ok()) co_return RespondStatus(*call->exchange, patch.status());
+  Json before = ScaleOf(*object);
+  before["metadata"].erase("resourceVersion");  // only the patch itself may insist on one
+  const std::string_view media = call->request().header("Content-Type");
+  // A Scale has no lists, so a strategic patch of it is a merge patch.
+  Result<Json> scale = media.starts_with("application/json-patch+json") ? ApplyJsonPatch(before, *patch)
+                                                                        : Result<Json>(ApplyMergePatch(before, *patch));
+  if (!scale.ok()) co_return RespondStatus(*call->exchange, scale.status());
+  const GroupVersionKind gvk{"autoscaling", "v1", "Scale"};
+  Result<Decoded> conformed = Conform(*registry.catalog().FindBodyType(gvk), gvk, std::move(*scale));
+  if (!conformed.ok()) co_return RespondStatus(*call->exchange, conformed.status());
+  Result<ObjectPtr> changed = co_await SetReplicas(call, registry, std::move(conformed->document));
+  if (!changed.ok()) co_return RespondStatus(*call->exchange, changed.status());
+  RespondJson(*call->exchange, ScaleOf(**changed));
+}
+
+Task<> PostBinding(std::shared_ptr<Call> call, Registry& registry) {
+  const GroupVersionKind gvk{"", "v1", "Binding"};
+  Result<Decoded> body = DecodeBody(call->request(), *registry.catalog().FindBodyType(gvk), gvk);
+  if (!body.ok()) co_return RespondStatus(*call->exchange, body.status());
+  Status status = co_await registry.Bind(call->ns, call->name, std::move(body->document), call->context());
+  if (!status.ok()) co_return RespondStatus(*call->exchange, status);
+  RespondDone(*call);
+}
+
+// POST pods/x/eviction: a delete that a disruption budget may refuse.
+Task<> PostEviction(std::shared_ptr<Call> call, Registry& registry) {
+  Result<Json> raw = ParseJson(call->request().body().empty() ? "{}" : call->request().body(), nullptr);
+  const std::string version = raw.ok() && StringAt(*raw, "apiVersion") == "policy/v1beta1" ? "v1beta1" : "v1";
+  Result<Decoded> body = DecodeBody(call->request(), *registry.catalog().FindBodyType({"policy", "v1", "Eviction"}),
+                                    {"policy", version, "Eviction"});
+  if (!body.ok()) co_return RespondStatus(*call->exchange, body.status());
+  const ObjectPtr pod = registry.cache().Get(resources::kPods, call->ns, call->name);
+  if (!pod) co_return RespondStatus(*call->exchange, Status::NotFound("pods", "", call->name));
+
+  DeleteOptions options;
+  if (const Json* grace = FindPath(body->document, "deleteOptions.gracePeriodSeconds")) options.grace_period_seconds = grace->get<int64_t>();
+  options.uid_precondition = StringAt(body->document, "deleteOptions.preconditions.uid");
+  RequestContext context = call->context();
+  if (const Json* dry = FindPath(body->document, "deleteOptions.dryRun"); dry && dry->is_array() && !dry->empty()) context.dry_run = true;
+  Status allowed = co_await SpendDisruption(registry, pod, context);
+  if (!allowed.ok()) co_return RespondStatus(*call->exchange, allowed);
+  Result<ObjectPtr> deleted = co_await registry.Delete(*call->kind, call->ns, call->name, options, context, nullptr);
+  if (!deleted.ok()) co_return RespondStatus(*call->exchange, deleted.status());
+  RespondDone(*call);
+}
+
+Task<> PutFinalize(std::shared_ptr<Call> call, Registry& registry) {
+  Result<Decoded> body = DecodeBody(call->request(), *call->kind->type, call->kind->gvk);
+  if (!body.ok()) co_return RespondStatus(*call->exchange, body.status());
+  Result<ObjectPtr> updated =
+      co_await registry.Update(*call->kind, call->ns, call->name, "finalize", std::move(body->document), call->context(), nullptr);
+  if (!updated.ok()) co_return RespondStatus(*call->exchange, updated.status());
+  RespondObject(*call, *updated, 200, registry.clock().Now());
+}
+
+}  // namespace
+
+void AddBuiltInSubresources(Api& api, Registry& registry) {
+  using Function = Task<> (*)(std::shared_ptr<Call>, Registry&);
+  struct Row {
+    std::string_view resource, subresource, method;
+    Function function;
+  };
+  constexpr Row kTable[] = {
+      {resources::kDeployments, "scale", "GET", GetScale},      {resources::kDeployments, "scale", "PUT", PutScale},
+      {resources::kDeployments, "scale", "PATCH", PatchScale},  {resources::kReplicaSets, "scale", "GET", GetScale},
+      {resources::kReplicaSets, "scale", "PUT", PutScale},      {resources::kReplicaSets, "scale", "PATCH", PatchScale},
+      {resources::kStatefulSets, "scale", "GET", GetScale},     {resources::kStatefulSets, "scale", "PUT", PutScale},
+      {resources::kStatefulSets, "scale", "PATCH", PatchScale}, {resources::kPods, "binding", "POST", PostBinding},
+      {resources::kPods, "eviction", "POST", PostEviction},     {resources::kNamespaces, "finalize", "PUT", PutFinalize},
+  };
+  for (const Row& row : kTable) {
+    api.AddSubresource(std::string(row.resource), std::string(row.subresource), std::string(row.method),
+                       [&registry, function = row.function](std::shared_ptr<Call> call) { return function(std::move(call), registry); });
+  }
+}
+
+}  // namespace wherry

@@ -1,0 +1,48 @@
+#include "core/control_plane/bootstrap.h"
+
+#include <nlohmann/json.hpp>
+#include <vector>
+
+#include "core/kinds/resources.h"
+
+namespace wherry {
+namespace {
+
+struct Row {
+  std::string_view resource;
+  std::string ns;
+  Json object;
+};
+
+std::vector<Row> Rows() {
+  std::vector<Row> rows;
+  for (const char* name : {"default", "kube-system", "kube-public", "kube-node-lease"}) {
+    rows.push_back({resources::kNamespaces, "", {{"metadata", {{"name", name}}}}});
+  }
+  rows.push_back({resources::kPriorityClasses,
+                  "",
+                  {{"metadata", {{"name", "system-cluster-critical"}}},
+                   {"value", 2000000000},
+                   {"description", "For pods that the cluster as a whole cannot do without; they may move to another node."}}});
+  rows.push_back({resources::kPriorityClasses,
+                  "",
+                  {{"metadata", {{"name", "system-node-critical"}}},
+                   {"value", 2000001000},
+                   {"description", "For pods that their node cannot do without."}}});
+  return rows;
+}
+
+}  // namespace
+
+Task<Status> Bootstrap(Client& client) {
+  std::vector<Row> rows = Rows();
+  for (Row& row : rows) {
+    const std::string name = row.object["metadata"]["name"];
+    if (client.cache().Get(row.resource, row.ns, name)) continue;
+    Result<ObjectPtr> created = co_await client.Create(std::string(row.resource), row.ns, std::move(row.object));
+    if (!created.ok() && created.status().reason() != Reason::kAlreadyExists) co_return created.status();
+  }
+  co_return Status();
+}
+
+}  // namespace wherry

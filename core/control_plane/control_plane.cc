@@ -1,0 +1,71 @@
+#include "core/control_plane/control_plane.h"
+
+#include <asio/post.hpp>
+#include <utility>
+
+#include "core/control_plane/bootstrap.h"
+#include "core/registry/admission.h"
+#include "core/registry/indexes.h"
+
+namespace wherry {
+namespace {
+
+constexpr Duration kCompactEvery = std::chrono::seconds(10);
+
+}  // namespace
+
+ControlPlane::ControlPlane(ControlPlaneOptions options, asio::any_io_executor executor, Clock& clock)
+    : options_(std::move(options)), executor_(std::move(executor)), clock_(clock), catalog_(KindCatalog::BuiltIn()) {}
+
+Result<std::unique_ptr<ControlPlane>> ControlPlane::Open(ControlPlaneOptions options, asio::any_io_executor executor, Clock& clock) {
+  options.store.now = [&clock] { return clock.Now().time_since_epoch().count(); };
+  options.store.post = [executor](std::function<void()> fn) { asio::post(executor, std::move(fn)); };
+  std::unique_ptr<ControlPlane> plane(new ControlPlane(std::move(options), std::move(executor), clock));
+
+  Result<std::unique_ptr<ObjectStore>> store = ObjectStore::Open(plane->options_.store);
+  if (!store.ok()) return store.status();
+  plane->store_ = std::move(*store);
+  plane->cache_ = std::make_unique<WatchCache>(plane->bus_);
+  WatchCache& cache = *plane->cache_;
+  AddCoreIndexes(cache);
+  Status loaded = plane->store_->LoadAll([&cache](ObjectPtr object) { cache.Load(std::move(object)); });
+  if (!loaded.ok()) return loaded;
+  cache.SetRevision(plane->store_->start_revision());
+  plane->store_->set_on_event([&cache](EventPtr event) { cache.Apply(std::move(event)); });
+  plane->store_->set_lookup([&cache](const ObjectKey& key) { return cache.Get(key); });
+
+  plane->registry_ = std::make_unique<Registry>(*plane->catalog_, *plane->store_, cache, clock, plane->options_.seed);
+  for (const Admission& admission : BuiltInAdmissions()) plane->registry_->AddAdmission(admission);
+  plane->client_ = NewLocalClient(*plane->registry_, "system:wherry");
+  return plane;
+}
+
+ControlPlane::~ControlPlane() { Stop(); }
+
+RuntimeContext ControlPlane::ContextFor(const std::string& name) {
+  clients_.push_back(NewLocalClient(*registry_, name));
+  return RuntimeContext{*clients_.back(), clock_, executor_, options_.seed};
+}
+
+Task<Status> ControlPlane::Bootstrap() {
+  Status status = co_await wherry::Bootstrap(*client_);
+  co_return status;
+}
+
+void ControlPlane::Start() {
+  for (const auto& controller : controllers_) controller->Start();
+  Compact();
+}
+
+void ControlPlane::Stop() {
+  clock_.Cancel(compaction_);
+  compaction_ = 0;
+  for (auto it = controllers_.rbegin(); it != controllers_.rend(); ++it) (*it)->Stop();
+}
+
+void ControlPlane::Compact() {
+  store_->Compact();
+  compaction_ = clock_.After(kCompactEvery, [this] { Compact(); });
+}
+
+}  // namespace wherry

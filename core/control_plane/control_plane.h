@@ -1,0 +1,62 @@
+#pragma once
+
+#include <asio/any_io_executor.hpp>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "core/registry/registry.h"
+#include "core/runtime/controller.h"
+#include "store/object_store.h"
+
+namespace wherry {
+
+struct ControlPlaneOptions {
+  StoreOptions store;          // `post` and `now` are filled in by the control plane
+  uint64_t seed = 0;           // 0 = from the system's entropy
+  std::string ca_certificate;  // PEM, published as kube-root-ca.crt
+};
+
+// Everything to the left and right of the commit, put together: store, cache, registry, and the parts that act through a Client.
+// The server, the tests and embedders build this one; they differ in clock, executor and store options only.
+// Control thread only. The executor's loop must have stopped, or nothing may be running in it, before destruction.
+class ControlPlane {
+ public:
+  // Opens the store and loads the cache; nothing acts yet.
+  static Result<std::unique_ptr<ControlPlane>> Open(ControlPlaneOptions options, asio::any_io_executor executor, Clock& clock);
+  ~ControlPlane();
+  ControlPlane(const ControlPlane&) = delete;
+  ControlPlane& operator=(const ControlPlane&) = delete;
+
+  // Creates the objects every cluster begins with.
+  Task<Status> Bootstrap();
+  // Starts controllers and scheduler. Stop ends them: no new work begins.
+  void Start();
+  void Stop();
+
+  Registry& registry() { return *registry_; }
+  WatchCache& cache() { return *cache_; }
+  ObjectStore& store() { return *store_; }
+  Client& client() { return *client_; }
+  // For a part that acts under its own name ("daemonset-controller").
+  RuntimeContext ContextFor(const std::string& name);
+
+ private:
+  ControlPlane(ControlPlaneOptions options, asio::any_io_executor executor, Clock& clock);
+  void Compact();
+
+  const ControlPlaneOptions options_;
+  asio::any_io_executor executor_;
+  Clock& clock_;
+  std::shared_ptr<const KindCatalog> catalog_;
+  EventBus bus_;
+  std::unique_ptr<WatchCache> cache_;
+  std::unique_ptr<ObjectStore> store_;
+  std::unique_ptr<Registry> registry_;
+  std::vector<std::unique_ptr<Client>> clients_;
+  std::unique_ptr<Client> client_;
+  std::vector<std::unique_ptr<Controller>> controllers_;
+  Clock::TimerId compaction_ = 0;
+};
+
+}  // namespace wherry

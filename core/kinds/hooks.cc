@@ -1,0 +1,57 @@
+#include "core/kinds/hooks.h"
+
+#include "core/kinds/rules.h"
+
+namespace wherry {
+namespace {
+
+using namespace rules;  // NOLINT(google-build-using-namespace): the table below is all of this file
+
+struct Entry {
+  std::string_view group, version, kind;
+  void (*set_defaults)(Json&);
+  void (*prepare_create)(Json&);
+  void (*prepare_update)(Json&, const Json&);
+  void (*validate)(const Json&, const Json*, FieldErrors&);
+};
+
+constexpr std::string_view kCore, kApps = "apps", kBatch = "batch";
+
+constexpr Entry kEntries[] = {
+    {kCore, "v1", "Pod", DefaultPod, CreatePod, nullptr, ValidatePod},
+    {kCore, "v1", "Node", DefaultNode, nullptr, nullptr, ValidateNode},
+    {kCore, "v1", "Namespace", DefaultNamespace, CreateNamespace, UpdateNamespace, ValidateNamespace},
+    {kCore, "v1", "ConfigMap", nullptr, nullptr, nullptr, ValidateConfigMap},
+    {kCore, "v1", "Secret", DefaultSecret, nullptr, nullptr, ValidateSecret},
+    {kCore, "v1", "Service", DefaultService, CreateService, UpdateService, ValidateService},
+    {kCore, "v1", "Endpoints", nullptr, nullptr, nullptr, ValidateEndpoints},
+    {kCore, "v1", "Event", nullptr, nullptr, nullptr, ValidateEvent},
+    {kApps, "v1", "DaemonSet", DefaultTemplate, CreateDaemonSet, UpdateDaemonSet, ValidateDaemonSet},
+    {kApps, "v1", "Deployment", DefaultDeployment, CreateWithEmptyStatus, nullptr, ValidateDeployment},
+    {kApps, "v1", "ReplicaSet", DefaultTemplate, CreateReplicaSet, nullptr, ValidateReplicaSet},
+    {kApps, "v1", "StatefulSet", DefaultStatefulSet, CreateStatefulSet, nullptr, ValidateStatefulSet},
+    {kApps, "v1", "ControllerRevision", nullptr, nullptr, nullptr, ValidateControllerRevision},
+    {kBatch, "v1", "Job", DefaultJob, CreateJob, nullptr, ValidateJob},
+    {kBatch, "v1", "CronJob", DefaultCronJob, CreateWithEmptyStatus, nullptr, ValidateCronJob},
+    {"policy", "v1", "PodDisruptionBudget", nullptr, CreatePodDisruptionBudget, nullptr, ValidatePodDisruptionBudget},
+    {"scheduling.k8s.io", "v1", "PriorityClass", nullptr, nullptr, nullptr, ValidatePriorityClass},
+    {"coordination.k8s.io", "v1", "Lease", nullptr, nullptr, nullptr, ValidateLease},
+    {"discovery.k8s.io", "v1", "EndpointSlice", nullptr, nullptr, nullptr, ValidateEndpointSlice},
+    {"wherry.dev", "v1", "Image", nullptr, CreateWithEmptyStatus, nullptr, ValidateImage},
+};
+
+}  // namespace
+
+KindHooks HooksFor(const GroupVersionKind& gvk) {
+  KindHooks hooks;
+  for (const Entry& e : kEntries) {
+    if (e.group != gvk.group || e.version != gvk.version || e.kind != gvk.kind) continue;
+    if (e.set_defaults != nullptr) hooks.set_defaults = e.set_defaults;
+    if (e.prepare_create != nullptr) hooks.prepare_create = e.prepare_create;
+    if (e.prepare_update != nullptr) hooks.prepare_update = e.prepare_update;
+    if (e.validate != nullptr) hooks.validate = e.validate;
+  }
+  return hooks;
+}
+
+}  // namespace wherry

@@ -1,0 +1,164 @@
+#include "core/kinds/node_match.h"
+
+#include <algorithm>
+#include <charconv>
+#include <nlohmann/json.hpp>
+#include <optional>
+
+#include "core/kinds/fields.h"
+
+namespace wherry {
+namespace {
+
+constexpr std::string_view kEffectNames[] = {"NoSchedule", "PreferNoSchedule", "NoExecute"};
+
+std::optional<int64_t> ToInt(std::string_view text) {
+  int64_t value = 0;
+  if (text.starts_with('+')) text.remove_prefix(1);
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  if (text.empty() || error != std::errc() || end != text.data() + text.size()) return std::nullopt;
+  return value;
+}
+
+// One requirement against the node's value of its key (null: the node has none).
+bool MatchesRequirement(const Json& requirement, const std::string* value) {
+  const std::string& op = StringAt(requirement, "operator");
+  const auto& values = ListAt(requirement, "values");
+  const auto listed = [&] {
+    return std::any_of(values.begin(), values.end(), [&](const Json& v) { return v.is_string() && v == *value; });
+  };
+  if (op == "In") return value != nullptr && listed();
+  if (op == "NotIn") return value == nullptr || !listed();
+  if (op == "Exists") return value != nullptr;
+  if (op == "DoesNotExist") return value == nullptr;
+  if ((op != "Gt" && op != "Lt") || value == nullptr || values.size() != 1 || !values[0].is_string()) return false;
+  const std::optional<int64_t> have = ToInt(*value), want = ToInt(values[0].get_ref<const std::string&>());
+  if (!have || !want) return false;
+  return op == "Gt" ? *have > *want : *have < *want;
+}
+
+const std::string* Label(const Json& node, const std::string& key) {
+  const auto& labels = MapAt(node, "metadata.labels");
+  const auto it = labels.find(key);
+  return it == labels.end() ? nullptr : it->second.get_ptr<const std::string*>();
+}
+
+bool AllMatch(const Json& term, const Json& node) {
+  for (const Json& r : ListAt(term, "matchExpressions")) {
+    if (!MatchesRequirement(r, Label(node, StringAt(r, "key")))) return false;
+  }
+  for (const Json& r : ListAt(term, "matchFields")) {
+    const std::string& name = StringAt(node, "metadata.name");
+    if (StringAt(r, "key") != "metadata.name" || !MatchesRequirement(r, &name)) return false;
+  }
+  return true;
+}
+
+bool EmptyTerm(const Json& term) {
+  return ListAt(term, "matchExpressions").empty() && ListAt(term, "matchFields").empty();
+}
+
+std::optional<TaintEffect> ParseEffect(std::string_view name) {
+  for (size_t i = 0; i < std::size(kEffectNames); ++i) {
+    if (kEffectNames[i] == name) return static_cast<TaintEffect>(i);
+  }
+  return std::nullopt;
+}
+
+}  // namespace
+
+bool MatchesNodeSelector(const Json& node_selector, const Json& node) {
+  const auto& terms = ListAt(node_selector, "nodeSelectorTerms");
+  return std::any_of(terms.begin(), terms.end(), [&](const Json& t) { return !EmptyTerm(t) && AllMatch(t, node); });
+}
+
+bool MatchesNodeAffinity(const Json& pod_spec, const Json& node) {
+  for (const auto& [key, value] : MapAt(pod_spec, "nodeSelector")) {
+    const std::string* label = Label(node, key);
+    if (label == nullptr || value != *label) return false;
+  }
+  const Json& required = At(pod_spec, "affinity.nodeAffinity.requiredDuringSchedulingIgnoredDuringExecution");
+  return required.is_null() || MatchesNodeSelector(required, node);
+}
+
+int64_t PreferredNodeScore(const Json& pod_spec, const Json& node) {
+  int64_t score = 0;
+  for (const Json& term : ListAt(pod_spec, "affinity.nodeAffinity.preferredDuringSchedulingIgnoredDuringExecution")) {
+    if (AllMatch(At(term, "preference"), node)) score += IntAt(term, "weight");
+  }
+  return score;
+}
+
+bool Toleration::Tolerates(const Taint& taint) const {
+  if (!any_effect && effect != taint.effect) return false;
+  if (!key.empty() && key != taint.key) return false;
+  switch (op) {
+    case Operator::kExists:
+      return true;
+    case Operator::kEqual:
+      return !key.empty() && value == taint.value;
+    case Operator::kGreater:
+    case Operator::kLess: {
+      const std::optional<int64_t> have = ToInt(taint.value), want = ToInt(value);
+      if (key.empty() || !have || !want) return false;
+      return op == Operator::kGreater ? *have > *want : *have < *want;
+    }
+  }
+  return false;
+}
+
+std::vector<Taint> ParseTaints(const Json& taints) {
+  std::vector<Taint> out;
+  if (!taints.is_array()) return out;
+  for (const Json& t : taints) {
+    if (const auto effect = ParseEffect(StringAt(t, "effect")))
+      out.push_back({StringAt(t, "key"), StringAt(t, "value"), *effect});
+  }
+  return out;
+}
+
+std::vector<Toleration> ParseTolerations(const Json& tolerations) {
+  using Operator = Toleration::Operator;
+  static constexpr std::pair<std::string_view, Operator> kOperators[] = {{"", Operator::kEqual},
+                                                                         {"Equal", Operator::kEqual},
+                                                                         {"Exists", Operator::kExists},
+                                                                         {"Gt", Operator::kGreater},
+                                                                         {"Lt", Operator::kLess}};
+  std::vector<Toleration> out;
+  if (!tolerations.is_array()) return out;
+  for (const Json& t : tolerations) {
+    const std::string& op = StringAt(t, "operator");
+    const auto* known =
+        std::find_if(std::begin(kOperators), std::end(kOperators), [&](const auto& o) { return o.first == op; });
+    const std::string& effect = StringAt(t, "effect");
+    const std::optional<TaintEffect> parsed = ParseEffect(effect);
+    if (known == std::end(kOperators) || (!parsed && !effect.empty())) continue;
+    Toleration toleration;
+    toleration.key = StringAt(t, "key");
+    toleration.op = known->second;
+    toleration.value = StringAt(t, "value");
+    toleration.any_effect = !parsed;
+    toleration.effect = parsed.value_or(TaintEffect::kNoSchedule);
+    toleration.for_ever = !Has(t, "tolerationSeconds");
+    toleration.seconds = IntAt(t, "tolerationSeconds");
+    out.push_back(std::move(toleration));
+  }
+  return out;
+}
+
+std::string_view TaintEffectName(TaintEffect effect) {
+  return kEffectNames[static_cast<size_t>(effect)];
+}
+
+const Taint* FindUntolerated(const std::vector<Taint>& taints, const std::vector<Toleration>& tolerations,
+                             std::initializer_list<TaintEffect> effects) {
+  for (const Taint& taint : taints) {
+    if (std::find(effects.begin(), effects.end(), taint.effect) == effects.end()) continue;
+    const bool tolerated =
+        std::any_of(tolerations.begin(), tolerations.end(), [&](const Toleration& t) { return t.Tolerates(taint); });
+    if (!tolerated) return &taint;
+  }
+  return nullptr;
+}
+
+}  // namespace wherry

@@ -1,0 +1,98 @@
+#include "core/kinds/pod_rules.h"
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+
+#include "core/kinds/fields.h"
+
+namespace wherry {
+namespace {
+
+void Add(ResourceList& to, const ResourceList& from) {
+  for (const auto& [name, quantity] : from) to[name] += quantity;
+}
+
+void TakeLarger(ResourceList& to, const ResourceList& from) {
+  for (const auto& [name, quantity] : from) {
+    const auto [it, inserted] = to.try_emplace(name, quantity);
+    if (!inserted && it->second.Compare(quantity) < 0) it->second = quantity;
+  }
+}
+
+// cpu and memory only, without zeros: what a quality of service is judged by.
+ResourceList Compute(const Json& resources) {
+  ResourceList out;
+  for (auto& [name, quantity] : ParseResources(resources)) {
+    if ((name == "cpu" || name == "memory") && quantity.Compare(Quantity()) > 0) out.emplace(name, quantity);
+  }
+  return out;
+}
+
+}  // namespace
+
+ResourceList ParseResources(const Json& resources) {
+  ResourceList out;
+  if (!resources.is_object()) return out;
+  for (const auto& [name, value] : resources.items()) {
+    if (!value.is_string()) continue;
+    const Result<Quantity> quantity = Quantity::Parse(value.get_ref<const std::string&>());
+    if (quantity.ok()) out.emplace(name, *quantity);
+  }
+  return out;
+}
+
+ResourceList PodRequests(const Json& pod) {
+  const Json& spec = At(pod, "spec");
+  ResourceList total, sidecars, largest_init;
+  for (const Json& container : ListAt(spec, "containers")) {
+    Add(total, ParseResources(At(container, "resources.requests")));
+  }
+  // An init container runs beside the sidecars that were started before it.
+  for (const Json& container : ListAt(spec, "initContainers")) {
+    const ResourceList requests = ParseResources(At(container, "resources.requests"));
+    if (StringAt(container, "restartPolicy") == "Always") {
+      Add(total, requests);
+      Add(sidecars, requests);
+      TakeLarger(largest_init, sidecars);
+    } else {
+      ResourceList together = sidecars;
+      Add(together, requests);
+      TakeLarger(largest_init, together);
+    }
+  }
+  TakeLarger(total, largest_init);
+  for (const auto& [name, quantity] : ParseResources(At(spec, "resources.requests"))) total[name] = quantity;
+  Add(total, ParseResources(At(spec, "overhead")));
+  return total;
+}
+
+std::string QosClass(const Json& pod) {
+  ResourceList requests, limits;
+  bool guaranteed = true;
+  for (const char* list : {"spec.containers", "spec.initContainers"}) {
+    for (const Json& container : ListAt(pod, list)) {
+      Add(requests, Compute(At(container, "resources.requests")));
+      const ResourceList own = Compute(At(container, "resources.limits"));
+      guaranteed = guaranteed && own.size() == 2;
+      Add(limits, own);
+    }
+  }
+  if (requests.empty() && limits.empty()) return "BestEffort";
+  const bool equal = std::all_of(requests.begin(), requests.end(), [&](const auto& request) {
+    const auto limit = limits.find(request.first);
+    return limit != limits.end() && limit->second.Compare(request.second) == 0;
+  });
+  return guaranteed && equal && requests.size() == limits.size() ? "Guaranteed" : "Burstable";
+}
+
+std::string DefaultPullPolicy(std::string_view image) {
+  const size_t at = image.find('@');
+  const bool digest = at != std::string_view::npos;
+  image = image.substr(0, at);
+  if (const size_t slash = image.rfind('/'); slash != std::string_view::npos) image.remove_prefix(slash + 1);
+  const size_t colon = image.find(':');
+  if (colon == std::string_view::npos) return digest ? "IfNotPresent" : "Always";
+  return image.substr(colon + 1) == "latest" ? "Always" : "IfNotPresent";
+}
+
+}  // namespace wherry

@@ -1,0 +1,148 @@
+#include "core/registry/registry.h"
+
+#include <catch2/catch.hpp>
+#include <nlohmann/json.hpp>
+
+#include "core/runtime/object_view.h"
+#include "tests/support/test_cluster.h"
+
+namespace wherry {
+namespace {
+
+Json ConfigMap(const std::string& name) {
+  return {{"apiVersion", "v1"}, {"kind", "ConfigMap"}, {"metadata", {{"name", name}}}, {"data", {{"a", "1"}}}};
+}
+
+Json DaemonSet(const std::string& name) {
+  return Json::parse(R"({"apiVersion":"apps/v1","kind":"DaemonSet","metadata":{"name":")" + name + R"("},
+    "spec":{"selector":{"matchLabels":{"app":"x"}},"template":{"metadata":{"labels":{"app":"x"}},
+    "spec":{"containers":[{"name":"c","image":"nginx"}]}}}})");
+}
+
+TEST_CASE("a created object carries the server's metadata and defaults") {
+  TestCluster cluster;
+  const ObjectPtr made = cluster.Create(DaemonSet("d"));
+  const Json d = *made->json();
+  CHECK(d["metadata"]["namespace"] == "default");
+  CHECK(d["metadata"]["generation"] == 1);
+  CHECK(d["metadata"]["uid"].get<std::string>().size() == 36);
+  CHECK(d["metadata"]["creationTimestamp"] == "2023-11-14T22:13:20Z");
+  CHECK(d["metadata"]["resourceVersion"] == std::to_string(made->revision()));
+  CHECK(d["spec"]["updateStrategy"]["type"] == "RollingUpdate");
+  CHECK(d["spec"]["revisionHistoryLimit"] == 10);
+  CHECK(d["spec"]["template"]["spec"]["restartPolicy"] == "Always");
+}
+
+TEST_CASE("an object is created once") {
+  TestCluster cluster;
+  cluster.Create(ConfigMap("a"));
+  const auto again = cluster.TryCreate(ConfigMap("a"));
+  REQUIRE_FALSE(again.ok());
+  CHECK(again.status().message() == "configmaps \"a\" already exists");
+}
+
+TEST_CASE("generateName makes distinct names") {
+  TestCluster cluster;
+  Json object = ConfigMap("");
+  object["metadata"] = {{"generateName", "x-"}};
+  const ObjectPtr first = cluster.Create(object);
+  const ObjectPtr second = cluster.Create(object);
+  CHECK(first->name().size() == 7);
+  CHECK(first->name().substr(0, 2) == "x-");
+  CHECK(first->name() != second->name());
+}
+
+TEST_CASE("a write that changes nothing is none") {
+  TestCluster cluster;
+  const ObjectPtr made = cluster.Create(ConfigMap("a"));
+  const ObjectPtr same = cluster.Update(made, [](Json&) {});
+  CHECK(same->revision() == made->revision());
+}
+
+TEST_CASE("generation counts changes of the spec only") {
+  TestCluster cluster;
+  const ObjectPtr made = cluster.Create(DaemonSet("d"));
+  ObjectPtr now = cluster.Update(made, [](Json& d) { d["metadata"]["labels"]["x"] = "y"; });
+  CHECK(now->view<MetaView>().generation == 1);
+  now = cluster.Update(made, [](Json& d) { d["status"]["numberReady"] = 5; }, "status");
+  CHECK(now->view<MetaView>().generation == 1);
+  CHECK(IntAt(*now->json(), "status.numberReady") == 5);
+  now = cluster.Update(made, [](Json& d) { d["spec"]["minReadySeconds"] = 3; });
+  CHECK(now->view<MetaView>().generation == 2);
+  CHECK(IntAt(*now->json(), "status.numberReady") == 5);
+}
+
+TEST_CASE("a stale revision is refused") {
+  TestCluster cluster;
+  const ObjectPtr made = cluster.Create(ConfigMap("a"));
+  cluster.Update(made, [](Json& d) { d["data"]["a"] = "2"; });
+  Json old = *made->json();
+  old["data"]["a"] = "3";
+  const auto refused = cluster.Run(cluster.client().Update("configmaps", old));
+  REQUIRE_FALSE(refused.ok());
+  CHECK(refused.status().message() ==
+        "Operation cannot be fulfilled on configmaps \"a\": the object has been modified; please apply your changes to the latest "
+        "version and try again");
+  CHECK(refused.status().http_code() == 409);
+}
+
+TEST_CASE("a finalizer holds a deleted object until it is removed") {
+  TestCluster cluster;
+  Json object = ConfigMap("a");
+  object["metadata"]["finalizers"] = {"example.com/hold"};
+  const ObjectPtr made = cluster.Create(object);
+  cluster.Delete("configmaps", "default", "a");
+  REQUIRE(cluster.Get("configmaps", "default", "a"));
+  CHECK(cluster.Get("configmaps", "default", "a")->view<MetaView>().deleting());
+  cluster.Update(made, [](Json& d) { d["metadata"].erase("finalizers"); });
+  CHECK_FALSE(cluster.Get("configmaps", "default", "a"));
+}
+
+TEST_CASE("a bound pod is deleted in two steps, an unbound one at once") {
+  TestCluster cluster;
+  const Json pod = Json::parse(
+      R"({"apiVersion":"v1","kind":"Pod","metadata":{"name":"p"},"spec":{"containers":[{"name":"c","image":"x"}]}})");
+  cluster.Create(pod);
+  cluster.Delete("pods", "default", "p");
+  CHECK_FALSE(cluster.Get("pods", "default", "p"));
+
+  cluster.Create(pod);
+  CHECK(cluster.Run(cluster.client().Bind("default", "p", "", "n1")).ok());
+  cluster.Delete("pods", "default", "p");
+  const Json waiting = cluster.Document("pods", "default", "p");
+  CHECK(waiting["metadata"]["deletionGracePeriodSeconds"] == 30);
+  CHECK(waiting["metadata"]["deletionTimestamp"] == "2023-11-14T22:13:50Z");
+  DeleteOptions now;
+  now.grace_period_seconds = 0;
+  cluster.Delete("pods", "default", "p", now);
+  CHECK_FALSE(cluster.Get("pods", "default", "p"));
+}
+
+TEST_CASE("a pod is bound once") {
+  TestCluster cluster;
+  cluster.Create(
+      Json::parse(R"({"apiVersion":"v1","kind":"Pod","metadata":{"name":"p"},"spec":{"containers":[{"name":"c","image":"x"}]}})"));
+  CHECK(cluster.Run(cluster.client().Bind("default", "p", "", "n1")).ok());
+  const Status again = cluster.Run(cluster.client().Bind("default", "p", "", "n2"));
+  CHECK(again.reason() == Reason::kConflict);
+  CHECK(StringAt(cluster.Document("pods", "default", "p"), "spec.nodeName") == "n1");
+}
+
+TEST_CASE("nothing is created in a namespace that is absent") {
+  TestCluster cluster;
+  Json object = ConfigMap("a");
+  object["metadata"]["namespace"] = "nowhere";
+  const auto refused = cluster.TryCreate(object);
+  REQUIRE_FALSE(refused.ok());
+  CHECK(refused.status().message() == "namespaces \"nowhere\" not found");
+}
+
+TEST_CASE("the system's namespaces stay") {
+  TestCluster cluster;
+  const auto refused = cluster.Run(cluster.client().Delete("namespaces", "", "default"));
+  REQUIRE_FALSE(refused.ok());
+  CHECK(refused.status().message() == "namespaces \"default\" is forbidden: this namespace may not be deleted");
+}
+
+}  // namespace
+}  // namespace wherry

@@ -1,0 +1,102 @@
+#include "store/object.h"
+
+#include <catch2/catch.hpp>
+#include <nlohmann/json.hpp>
+
+namespace wherry {
+namespace {
+
+TEST_CASE("a draft holds the document compactly with the revision put in") {
+  struct Row {
+    const char* document;
+    const char* finished;
+  };
+  const Row rows[] = {
+      {R"({"metadata":{}})", R"({"metadata":{"resourceVersion":"42"}})"},
+      {R"({"metadata":{"resourceVersion":"7"}})", R"({"metadata":{"resourceVersion":"42"}})"},
+      {R"({"metadata":{"resourceVersion":7,"name":"a"}})", R"({"metadata":{"name":"a","resourceVersion":"42"}})"},
+      {R"({"kind":"X","metadata":{"name":"a","uid":"u"},"spec":{"n":1.5,"l":[1,null,true]}})",
+       R"({"kind":"X","metadata":{"name":"a","uid":"u","resourceVersion":"42"},"spec":{"l":[1,null,true],"n":1.5}})"},
+      // The member of that name elsewhere is not ours to touch.
+      {R"({"involvedObject":{"resourceVersion":"1"},"metadata":{"annotations":{"resourceVersion":""}},"z":"\"resourceVersion\":\"\""})",
+       R"({"involvedObject":{"resourceVersion":"1"},"metadata":{"annotations":{"resourceVersion":""},"resourceVersion":"42"},"z":"\"resourceVersion\":\"\""})"},
+      {R"({"a{":{},"metadata":{"labels":{"k{":"v{"}}})",
+       R"({"a{":{},"metadata":{"labels":{"k{":"v{"},"resourceVersion":"42"}})"},
+  };
+  for (const Row& row : rows) {
+    CAPTURE(row.document);
+    const Draft draft(Json::parse(row.document));
+    CHECK(draft.Finish(42) == row.finished);
+    CHECK(draft.size() == std::string(row.finished).size() - 2);
+  }
+}
+
+TEST_CASE("a draft finishes as often as asked, also with the largest revision") {
+  const Draft draft(Json{{"metadata", {{"name", "a"}}}});
+  CHECK(draft.Finish(1) == R"({"metadata":{"name":"a","resourceVersion":"1"}})");
+  CHECK(draft.Finish(UINT64_MAX) == R"({"metadata":{"name":"a","resourceVersion":"18446744073709551615"}})");
+}
+
+TEST_CASE("invalid UTF-8 in keys and values is replaced, so that it can be served") {
+  Json document{{"metadata", Json::object()}};
+  document["k\xff"] = "v\xff";
+  document["metadata"]["m\xfe"] = 1;
+  CHECK(Draft(document).Finish(1) ==
+        "{\"k\xEF\xBF\xBD\":\"v\xEF\xBF\xBD\",\"metadata\":{\"m\xEF\xBF\xBD\":1,\"resourceVersion\":\"1\"}}");
+}
+
+ObjectPtr MakeObject(const std::string& name) {
+  return std::make_shared<const Object>(ObjectKey{"pods", "default", name}, "u", 5,
+                                        R"({"metadata":{"name":")" + name + "\"}}");
+}
+
+TEST_CASE("the document is parsed once, until several hundred others were") {
+  const ObjectPtr object = MakeObject("a");
+  const JsonPtr first = object->json();
+  CHECK(first->at("metadata").at("name") == "a");
+  CHECK(object->json() == first);
+  std::vector<ObjectPtr> others;
+  for (int i = 0; i < 2000; ++i) {
+    others.push_back(MakeObject("other"));
+    CHECK_FALSE(others.back()->json()->empty());
+  }
+  CHECK(object->json() != first);
+  CHECK(*object->json() == *first);
+}
+
+TEST_CASE("parsed documents of objects that died are no trouble") {
+  for (int i = 0; i < 2000; ++i) CHECK(MakeObject("short-lived")->json()->is_object());
+  const Object on_the_stack({"pods", "", "x"}, "u", 1, "{}");
+  CHECK(on_the_stack.json()->empty());
+}
+
+struct NameView {
+  explicit NameView(const Json& document) : name(document.at("metadata").at("name")) { ++made; }
+  std::string name;
+  static inline int made = 0;
+};
+struct SizeView {
+  explicit SizeView(const Json& document) : size(document.size()) {}
+  size_t size;
+};
+
+TEST_CASE("a view is made once and stays where it is") {
+  const ObjectPtr object = MakeObject("a");
+  const NameView& view = object->view<NameView>();
+  CHECK(view.name == "a");
+  CHECK(object->view<SizeView>().size == 1);
+  CHECK(&object->view<NameView>() == &view);
+  CHECK(NameView::made == 1);
+}
+
+TEST_CASE("keys sort by resource, namespace and name") {
+  const ObjectKey a{"pods", "a", "z"};
+  const ObjectKey b{"pods", "b", "a"};
+  CHECK(a < b);
+  CHECK(ObjectKey{"nodes", "", "n"} < a);
+  CHECK(a.ToString() == "pods a/z");
+  CHECK(ObjectKey{"nodes", "", "n"}.ToString() == "nodes n");
+}
+
+}  // namespace
+}  // namespace wherry
