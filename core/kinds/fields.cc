@@ -4,24 +4,34 @@
 
 namespace wherry {
 
-const Json& At(const Json& object, std::string_view path) {
-  static const Json null;
+const Json* FindPath(const Json& object, std::string_view path) {
   const Json* at = &object;
   while (true) {
-    if (!at->is_object()) return null;
+    if (!at->is_object()) return nullptr;
     const size_t dot = path.find('.');
     const auto it = at->find(path.substr(0, dot));
-    if (it == at->end()) return null;
+    if (it == at->end()) return nullptr;
     at = &*it;
-    if (dot == std::string_view::npos) return *at;
+    if (dot == std::string_view::npos) return at;
     path.remove_prefix(dot + 1);
   }
+}
+
+const Json& At(const Json& object, std::string_view path) {
+  static const Json null;
+  const Json* found = FindPath(object, path);
+  return found == nullptr ? null : *found;
 }
 
 const std::string& StringAt(const Json& object, std::string_view path) {
   static const std::string empty;
   const auto* text = At(object, path).get_ptr<const std::string*>();
   return text == nullptr ? empty : *text;
+}
+
+std::string StringAt(const Json& object, std::string_view path, std::string_view absent) {
+  const auto* text = At(object, path).get_ptr<const std::string*>();
+  return text == nullptr ? std::string(absent) : *text;
 }
 
 int64_t IntAt(const Json& object, std::string_view path, int64_t absent) {

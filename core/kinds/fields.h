@@ -15,7 +15,9 @@ namespace wherry {
 // when they are the empty value. A value of the wrong type reads as absent: the schema has refused it before.
 
 const Json& At(const Json& object, std::string_view path);  // null when absent
+const Json* FindPath(const Json& object, std::string_view path);  // null when absent
 const std::string& StringAt(const Json& object, std::string_view path);
+std::string StringAt(const Json& object, std::string_view path, std::string_view absent);
 int64_t IntAt(const Json& object, std::string_view path, int64_t absent = 0);
 bool BoolAt(const Json& object, std::string_view path, bool absent = false);
 const std::vector<Json>& ListAt(const Json& object, std::string_view path);

@@ -5,35 +5,6 @@
 
 namespace wherry {
 
-const Json* FindPath(const Json& document, std::string_view path) {
-  const Json* at = &document;
-  while (!path.empty()) {
-    if (!at->is_object()) return nullptr;
-    const size_t dot = path.find('.');
-    auto it = at->find(path.substr(0, dot));
-    if (it == at->end()) return nullptr;
-    at = &*it;
-    if (dot == std::string_view::npos) break;
-    path.remove_prefix(dot + 1);
-  }
-  return at;
-}
-
-std::string StringAt(const Json& document, std::string_view path, std::string_view otherwise) {
-  const Json* at = FindPath(document, path);
-  return at && at->is_string() ? at->get<std::string>() : std::string(otherwise);
-}
-
-int64_t IntAt(const Json& document, std::string_view path, int64_t otherwise) {
-  const Json* at = FindPath(document, path);
-  return at && at->is_number() ? at->get<int64_t>() : otherwise;
-}
-
-bool BoolAt(const Json& document, std::string_view path, bool otherwise) {
-  const Json* at = FindPath(document, path);
-  return at && at->is_boolean() ? at->get<bool>() : otherwise;
-}
-
 MetaView::MetaView(const Json& object) {
   const Json* metadata = FindPath(object, "metadata");
   if (!metadata) return;

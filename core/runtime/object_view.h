@@ -5,6 +5,7 @@
 #include <utility>
 #include <vector>
 
+#include "core/kinds/fields.h"
 #include "core/runtime/time.h"
 #include "store/object.h"
 
@@ -31,11 +32,5 @@ struct MetaView {
   const OwnerRef* controller() const;  // null when nobody manages it
   bool deleting() const { return deletion_timestamp.has_value(); }
 };
-
-// Reading a document without tripping over what is absent. `path` is dotted ("spec.nodeName"); no list indices.
-const Json* FindPath(const Json& document, std::string_view path);          // null when absent
-std::string StringAt(const Json& document, std::string_view path, std::string_view otherwise = "");
-int64_t IntAt(const Json& document, std::string_view path, int64_t otherwise = 0);
-bool BoolAt(const Json& document, std::string_view path, bool otherwise = false);
 
 }  // namespace wherry
