@@ -1,5 +1,6 @@
 #include "store/object_store.h"
 
+#include <algorithm>
 #include <atomic>
 #include <cassert>
 

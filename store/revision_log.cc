@@ -157,7 +157,7 @@ Result<Change> RevisionLog::Batch::Apply(const Mutation& mutation) {
     body = mutation.draft->Finish(revision);
   } else {
     const Json document = Json::parse(before.body, nullptr, false);
-    if (!document.is_object() || !document.contains("metadata"))
+    if (!document.is_object() || !document.contains("metadata") || !document.at("metadata").is_object())
       Damaged("the object of revision " + std::to_string(stored) + " is not JSON");
     body = Draft(document).Finish(revision);
   }

@@ -180,9 +180,10 @@ Task<Status> Watcher::SendInitial() {
   if (!cache.EventsSince(resource_, position_, events)) {
     const uint64_t upto = cache.ring_floor(resource_);
     events.clear();
-    Result<std::vector<EventPtr>> history = co_await AwaitCallback<Result<std::vector<EventPtr>>>([this, upto](auto done) {
+    auto read = [this, upto](std::function<void(Result<std::vector<EventPtr>>)> done) {
       registry_.store().ReadHistory(resource_, position_, upto, std::move(done));
-    });
+    };
+    Result<std::vector<EventPtr>> history = co_await AwaitCallback<Result<std::vector<EventPtr>>>(std::move(read));
     if (!history.ok()) {
       out.push_back(Expired());
       Status sent = co_await Flush(out, bytes);

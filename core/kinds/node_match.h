@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstdint>
 #include <initializer_list>
 #include <string>
 #include <string_view>
@@ -25,6 +26,8 @@ enum class TaintEffect : uint8_t { kNoSchedule, kPreferNoSchedule, kNoExecute };
 struct Taint {
   std::string key, value;
   TaintEffect effect = TaintEffect::kNoSchedule;
+
+  bool operator==(const Taint&) const = default;
 };
 
 struct Toleration {
@@ -37,6 +40,7 @@ struct Toleration {
   bool for_ever = true;  // else `seconds`, of NoExecute
   int64_t seconds = 0;
 
+  bool operator==(const Toleration&) const = default;
   bool Tolerates(const Taint& taint) const;
 };
 

@@ -105,7 +105,7 @@ Json ResolvePlain(const std::string& text) {
       const char* from = plain.data() + (plain[0] == '+' ? 1 : 0);
       double value = 0;
       const auto [end, error] = std::from_chars(from, plain.data() + plain.size(), value);
-      if (error == std::errc::result_out_of_range) throw Refused("a number is out of range");
+      if (error == std::errc::result_out_of_range) return text;  // as strconv.ParseFloat fails
       if (error == std::errc() && end == plain.data() + plain.size()) return FromDouble(value);
     }
   }

@@ -15,7 +15,9 @@ namespace wherry {
 // How the dependants of a deleted owner fare (metav1.DeletionPropagation).
 enum class Propagation : uint8_t { kDefault, kBackground, kForeground, kOrphan };
 
+// No aggregate, as WriteOptions: GCC 12 miscompiles aggregate temporaries within a co_await expression.
 struct DeleteOptions {
+  DeleteOptions() = default;
   std::optional<int64_t> grace_period_seconds;
   Propagation propagation = Propagation::kDefault;
   std::string uid_precondition;               // "" = any
@@ -24,6 +26,7 @@ struct DeleteOptions {
 };
 
 struct WriteOptions {
+  WriteOptions() = default;
   std::string subresource;     // "" = the object itself; "status", "scale", "finalize" …
   std::string field_manager;   // recorded in managedFields; "" = the caller's name
   bool dry_run = false;

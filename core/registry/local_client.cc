@@ -45,14 +45,14 @@ class LocalClient : public Client {
     const Kind* kind = registry_.catalog().FindResource(resource);
     if (!kind) co_return Unknown(resource);
     Result<ObjectPtr> deleted =
-        co_await registry_.Delete(*kind, std::move(ns), std::move(name), std::move(options), Context({}), nullptr);
+        co_await registry_.Delete(*kind, std::move(ns), std::move(name), std::move(options), Context(WriteOptions()), nullptr);
     co_return deleted;
   }
 
   Task<Status> Bind(std::string ns, std::string pod, std::string pod_uid, std::string node) override {
     Json binding = {{"target", {{"kind", "Node"}, {"name", std::move(node)}}}};
     if (!pod_uid.empty()) binding["metadata"]["uid"] = std::move(pod_uid);
-    Status status = co_await registry_.Bind(std::move(ns), std::move(pod), std::move(binding), Context({}));
+    Status status = co_await registry_.Bind(std::move(ns), std::move(pod), std::move(binding), Context(WriteOptions()));
     co_return status;
   }
 

@@ -91,8 +91,11 @@ std::string Registry::NewUid() {
 }
 
 Task<Result<ObjectPtr>> Registry::Commit(Mutation mutation) {
-  co_return co_await AwaitCallback<Result<ObjectPtr>>(
-      [this, mutation = std::move(mutation)](auto done) mutable { store_.Commit(std::move(mutation), std::move(done)); });
+  auto start = [this, mutation = std::move(mutation)](ObjectStore::Callback done) mutable {
+    store_.Commit(std::move(mutation), std::move(done));
+  };
+  Result<ObjectPtr> committed = co_await AwaitCallback<Result<ObjectPtr>>(std::move(start));
+  co_return committed;
 }
 
 Status Registry::Admit(AdmissionRequest& request) {

@@ -37,6 +37,7 @@ struct Admission {
 
 // The way a request from outside names what it wants, beyond the document itself.
 struct RequestContext {
+  RequestContext() = default;  // no aggregate: see DeleteOptions
   std::string user;
   std::vector<std::string> groups;
   std::string field_manager;

@@ -16,13 +16,12 @@ namespace wherry {
 Task<> Clock::Sleep(Duration delay) {
   // The timer is cancelled when the coroutine is destroyed, which is how everything ends when the loop stops.
   asio::any_io_executor executor = co_await asio::this_coro::executor;
-  auto token = asio::use_awaitable_t<asio::any_io_executor>();
-  co_await asio::async_initiate<asio::use_awaitable_t<asio::any_io_executor>, void()>(
-      [this, delay, executor](auto handler) {
-        auto shared = std::make_shared<decltype(handler)>(std::move(handler));
-        After(delay, [shared, executor] { asio::post(executor, [shared] { std::move (*shared)(); }); });
-      },
-      token);
+  asio::use_awaitable_t<asio::any_io_executor> token;
+  auto initiation = [this, delay, executor](auto handler) {
+    auto shared = std::make_shared<decltype(handler)>(std::move(handler));
+    After(delay, [shared, executor] { asio::post(executor, [shared] { std::move (*shared)(); }); });
+  };
+  co_await asio::async_initiate<asio::use_awaitable_t<asio::any_io_executor>, void()>(std::move(initiation), token);
 }
 
 namespace {

@@ -11,24 +11,34 @@
 namespace wherry {
 namespace {
 
-// The numbers the container has printed, once there are `count` of them.
-std::vector<int> PidsInLog(ProcessHost& host, const std::string& id, size_t count) {
+// The script `body`, in which $P is a file for pids; then it waits until `count` pids are there and runs `end`.
+ContainerSpec Leaving(ProcessHost& host, const std::string& id, const std::string& body, int count,
+                      const std::string& end) {
+  const std::string file = host.dir() + "/" + id + ".pids";
+  ContainerSpec spec = host.Shell(id, body + "; while [ $(cat $P 2>/dev/null | wc -l) -lt " + std::to_string(count) +
+                                          " ]; do sleep 0.01; done; echo ready; " + end);
+  spec.env.emplace_back("P", file);
+  return spec;
+}
+
+std::vector<int> Pids(ProcessHost& host, const std::string& id) {
   std::vector<int> pids;
-  REQUIRE(host.Until([&] {
-    pids.clear();
-    std::istringstream text(host.Log(id));
-    for (int pid = 0; text >> pid;) pids.push_back(pid);
-    return pids.size() >= count;
-  }));
+  std::istringstream text(host.ReadFile(host.dir() + "/" + id + ".pids"));
+  for (int pid = 0; text >> pid;) pids.push_back(pid);
   return pids;
+}
+
+bool Ready(ProcessHost& host, const std::string& id) {
+  return host.Until([&] { return host.Log(id) == "ready\n"; });
 }
 
 bool AnyRuns(const std::vector<int>& pids) {
   return std::any_of(pids.begin(), pids.end(), ProcessRuns);
 }
 
-// Double-forks into a session of its own with a cleared environment, and prints its pid.
-constexpr char kDaemon[] = "env -i setsid /bin/sh -c '(/bin/sh -c \"echo \\$\\$; exec sleep 1000\" &)' & wait; ";
+// Double-forks into a session of its own with a cleared environment.
+constexpr char kDaemon[] =
+    "env -i P=$P setsid /bin/sh -c '(/bin/sh -c \"echo \\$\\$ >> $P; exec env -i sleep 1000\" &)'";
 
 }  // namespace
 
@@ -36,33 +46,35 @@ TEST_CASE("what the first process leaves behind is dead when its end is told") {
   struct Case {
     const char* name;
     std::string script;
-    size_t pids;
+    int pids;
     int exit_code;
   };
   const Case cases[] = {
-      {"background", "sleep 1000 & echo $!; exit 4", 1, 4},
-      {"daemon", std::string(kDaemon) + "exit 5", 1, 5},
-      {"stubborn",
-       "sh -c \"trap '' TERM HUP INT; echo \\$\\$; while :; do sleep 1; done\" & sleep 0.05; exit 6", 1,
-       6},
-      {"tree", "for i in 1 2 3; do (sleep 1000 & echo $!; setsid sleep 1000 & echo $!; wait) & done; sleep 0.1; exit 0",
-       6, 0},
+      {"background", "sleep 1000 & echo $! >> $P", 1, 4},
+      {"daemon", kDaemon, 1, 5},
+      {"stubborn", "sh -c \"trap '' TERM HUP INT; echo \\$\\$ >> $P; while :; do sleep 1; done\" &", 1, 6},
+      {"tree", "for i in 1 2 3; do (sleep 1000 & echo $! >> $P; setsid sleep 1000 & echo $! >> $P; wait) & done", 6, 0},
   };
   ProcessHost host;
   for (const Case& c : cases) {
     INFO(c.name);
-    host.Start(host.Shell(c.name, c.script));
+    std::string script = c.script;
+    if (script.back() == '&') script += " true";
+    host.Start(Leaving(host, c.name, script, c.pids, "exit " + std::to_string(c.exit_code)));
     CHECK(host.WaitExit(c.name).exit_code == c.exit_code);
-    const std::vector<int> pids = PidsInLog(host, c.name, c.pids);
+    const std::vector<int> pids = Pids(host, c.name);
+    CHECK(pids.size() == static_cast<size_t>(c.pids));
     CHECK_FALSE(AnyRuns(pids));
   }
 }
 
 TEST_CASE("SIGKILL ends a container with all its daemons, others live on") {
   ProcessHost host;
-  host.Start(host.Shell("other", std::string(kDaemon) + "exec sleep 1000"));
-  host.Start(host.Shell("a", std::string(kDaemon) + "trap '' TERM; while :; do sleep 1; done"));
-  const std::vector<int> pids = PidsInLog(host, "a", 1), others = PidsInLog(host, "other", 1);
+  host.Start(Leaving(host, "other", kDaemon, 1, "exec sleep 1000"));
+  host.Start(Leaving(host, "a", std::string("trap '' TERM; ") + kDaemon, 1, "while :; do sleep 1; done"));
+  REQUIRE(Ready(host, "a"));
+  REQUIRE(Ready(host, "other"));
+  const std::vector<int> pids = Pids(host, "a"), others = Pids(host, "other");
   CHECK(host.Signal("a", SIGTERM).ok());
   CHECK(AnyRuns(pids));
   CHECK(host.Signal("a", SIGKILL).ok());
@@ -73,8 +85,9 @@ TEST_CASE("SIGKILL ends a container with all its daemons, others live on") {
 
 TEST_CASE("removing a running container kills it first") {
   ProcessHost host;
-  const ContainerState state = host.Start(host.Shell("a", std::string(kDaemon) + "exec sleep 1000"));
-  std::vector<int> pids = PidsInLog(host, "a", 1);
+  const ContainerState state = host.Start(Leaving(host, "a", kDaemon, 1, "exec sleep 1000"));
+  REQUIRE(Ready(host, "a"));
+  std::vector<int> pids = Pids(host, "a");
   pids.push_back(state.pid);
   CHECK(host.Remove("a").ok());
   CHECK_FALSE(AnyRuns(pids));
@@ -84,7 +97,7 @@ TEST_CASE("removing a running container kills it first") {
 TEST_CASE("a program that forks as fast as it can is ended") {
   ProcessHost host;
   // Each generation forks the next and exits: a moving target.
-  host.Start(host.Shell("a", "echo 1 > /dev/null; f() { (f &) ; }; f & sleep 0.2; echo done; exit 0"));
+  host.Start(host.Shell("a", "n=0; f() { (f &); }; f & while [ $n -lt 100000 ]; do n=$((n+1)); done; exit 0"));
   CHECK(host.WaitExit("a").exit_code == 0);
   CHECK(host.Remove("a").ok());
 }

@@ -1,0 +1,38 @@
+#pragma once
+
+#include <map>
+#include <string>
+
+#include "core/agent/node_status.h"
+#include "core/agent/pod_volumes.h"
+#include "core/runtime/time.h"
+
+namespace wherry {
+
+// How the node agents of this process are set up. Constant after start.
+struct AgentOptions {
+  std::string data_dir;                       // pods/ and logs/ live here; absolute
+  std::string version = "0.1.0";
+  std::string pod_cidr = "127.64.0.0/10";     // of all nodes; within 127.0.0.0/8
+  std::map<std::string, std::string> capacity;  // of every node, over what the host has
+  // Added to ports below 1024 that pods may not bind: 0 as root, else 8000.
+  int privileged_port_offset = 0;
+  std::string service_host, service_port;     // KUBERNETES_SERVICE_HOST and _PORT: where pods reach the API; "" = not told
+  TokenSource tokens;                         // for projected service account tokens; empty = none are issued
+  PressureThresholds pressure;
+
+  // Leases of nodes with real processes, as the kubelet's defaults.
+  Duration lease_interval = std::chrono::seconds(10);
+  int lease_seconds = 40;
+  // Leases of simulated nodes: few writes, and a duration that says so to whoever judges them.
+  Duration simulated_lease_interval = std::chrono::minutes(5);
+  int simulated_lease_seconds = 900;
+  // Heartbeat times of an unchanged status.
+  Duration status_interval = std::chrono::minutes(5);
+  // A status of a pod that only says "being created" is held back so long, in case the start is done by then.
+  Duration status_delay = std::chrono::milliseconds(25);
+  // Pulled, Created, Started … events of simulated pods as well.
+  bool simulated_events = false;
+};
+
+}  // namespace wherry

@@ -1,0 +1,283 @@
+#include "core/agent/container_builder.h"
+
+#include <grp.h>
+#include <pwd.h>
+#include <unistd.h>
+
+#include <charconv>
+#include <fstream>
+#include <nlohmann/json.hpp>
+
+#include "core/agent/images.h"
+#include "core/agent/pod_env.h"
+#include "core/runtime/object_view.h"
+
+namespace wherry {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr const char* kPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
+// "data-dir" → "DATA_DIR".
+std::string VariableName(std::string_view text) {
+  std::string out;
+  for (const char c : text) out += std::isalnum(static_cast<unsigned char>(c)) ? static_cast<char>(std::toupper(c)) : '_';
+  return out;
+}
+
+std::string UserName() {
+  const passwd* entry = getpwuid(geteuid());
+  return entry ? entry->pw_name : std::to_string(geteuid());
+}
+
+// $(NAME) of known variables only; everything else, also "$$", is the file's own.
+std::string ExpandFile(const std::string& text, const Environment& env) {
+  std::string out;
+  for (size_t i = 0; i < text.size(); ++i) {
+    const size_t close = text.compare(i, 2, "$(") == 0 ? text.find(')', i) : std::string::npos;
+    const std::string* value =
+        close == std::string::npos ? nullptr : FindVariable(env, std::string_view(text).substr(i + 2, close - i - 2));
+    if (value) {
+      out += *value;
+      i = close;
+    } else {
+      out += text[i];
+    }
+  }
+  return out;
+}
+
+class Builder {
+ public:
+  Builder(const AgentOptions& options, const WatchCache& cache, const Json& pod, size_t index, int attempt, const PodSite& site)
+      : options_(options), cache_(cache), pod_(pod), container_(ContainerAt(pod, index)), attempt_(attempt), site_(site),
+        name_(StringAt(container_, "name")), directory_(site.directory / name_) {}
+
+  Result<BuiltContainer> Build() {
+    Status step = FindItsImage();
+    if (step.ok()) step = MakeDirectories();
+    if (step.ok()) step = MakeEnvironment();
+    if (step.ok()) step = MakeCommand();
+    if (step.ok()) step = WriteImageFiles();
+    if (step.ok()) step = ChooseUser();
+    if (!step.ok()) return step;
+    ContainerSpec& spec = built_.spec;
+    spec.id = StringAt(pod_, "metadata.uid") + "/" + name_ + "/" + std::to_string(attempt_);
+    spec.env = env_;
+    spec.log_path = (site_.log_directory / name_ / (std::to_string(attempt_) + ".log")).string();
+    spec.privileged_port_offset = options_.privileged_port_offset;
+    spec.bind_address = site_.pod_ip;
+    if (BoolAt(pod_, "spec.hostNetwork") && Annotation(kHostNetworkKey) == "machine") spec.bind_address.clear();
+    return std::move(built_);
+  }
+
+ private:
+  std::string Annotation(std::string_view key) const {
+    const Json* annotations = FindPath(pod_, "metadata.annotations");
+    if (!annotations || !annotations->is_object()) return "";
+    auto it = annotations->find(key);
+    return it != annotations->end() && it->is_string() ? it->get<std::string>() : "";
+  }
+
+  Status FindItsImage() {
+    const std::string reference = StringAt(container_, "image");
+    image_object_ = FindImage(cache_, reference);
+    if (image_object_) image_ = &image_object_->view<ImageView>();
+    command_ = CombineCommand(container_, image_);
+    if (command_.empty()) return UnknownImage(reference);
+    built_.image_id = image_ ? "wherry://images/" + image_->name : "wherry://host";
+    if (image_ && !image_->root_directory.empty()) {
+      return ContainerRefusal("CreateContainerError", "Image " + image_->name + " has a rootDirectory, which this node's runtime cannot give a program");
+    }
+    return {};
+  }
+
+  Status MakeDirectories() {
+    std::error_code error;
+    fs::create_directories(directory_, error);
+    if (!error) fs::create_directories(site_.log_directory / name_, error);
+    std::string wanted = StringAt(container_, "workingDir");
+    if (wanted.empty() && image_) wanted = image_->working_dir;
+    fs::path working = wanted.empty() ? directory_ : fs::path(wanted);
+    if (!error && !fs::is_directory(working, error)) {
+      // A directory of the image's that this machine does not have: the container gets its own.
+      working = directory_ / working.relative_path();
+      error.clear();
+      fs::create_directories(working, error);
+    }
+    if (error) return ContainerRefusal("CreateContainerError", "cannot make " + directory_.string() + ": " + error.message());
+    built_.spec.working_directory = working.string();
+    return {};
+  }
+
+  Status MakeEnvironment() {
+    const bool host_network = BoolAt(pod_, "spec.hostNetwork");
+    env_ = {{"PATH", kPath},
+            {"HOME", directory_.string()},
+            {"HOSTNAME", host_network ? site_.node_name : StringAt(pod_, "spec.hostname", StringAt(pod_, "metadata.name"))},
+            {"WHERRY_POD_IP", site_.pod_ip},
+            {"WHERRY_POD_NAME", StringAt(pod_, "metadata.name")},
+            {"WHERRY_POD_NAMESPACE", StringAt(pod_, "metadata.namespace")},
+            {"WHERRY_POD_UID", StringAt(pod_, "metadata.uid")},
+            {"WHERRY_NODE_NAME", site_.node_name},
+            {"WHERRY_NODE_IP", site_.node_address},
+            {"WHERRY_NODE_LOGS", (fs::path(options_.data_dir) / "nodes" / site_.node_name / "containers").string()},
+            {"WHERRY_CONTAINER_DIR", directory_.string()},
+            {"WHERRY_USER", UserName()}};
+    if (!options_.service_host.empty()) {
+      const std::string& host = options_.service_host;
+      const std::string& port = options_.service_port;
+      for (auto [name, value] : {std::pair{"KUBERNETES_SERVICE_HOST", host},
+                                 {"KUBERNETES_SERVICE_PORT", port},
+                                 {"KUBERNETES_SERVICE_PORT_HTTPS", port},
+                                 {"KUBERNETES_PORT", "tcp://" + host + ":" + port}}) {
+        env_.emplace_back(name, value);
+      }
+    }
+    if (image_) {
+      for (const auto& [name, value] : image_->env) SetVariable(env_, name, ExpandVariables(value, env_));
+    }
+    const EnvSources sources{cache_,
+                             pod_,
+                             container_,
+                             site_.node_name,
+                             site_.node_address,
+                             site_.pod_ip,
+                             site_.node_milli_cpu,
+                             site_.node_memory,
+                             site_.node_ephemeral};
+    Result<Environment> resolved = ResolveEnv(sources, env_);
+    if (!resolved.ok()) return resolved.status();
+    env_ = std::move(*resolved);
+    return AddMounts();
+  }
+
+  // In this release a volume lives below the pod's directory: variables tell where, and mount paths in what the pod itself
+  // wrote are replaced by the place.
+  Status AddMounts() {
+    for (const auto& [volume, path] : site_.volumes) env_.emplace_back("WHERRY_VOLUME_" + VariableName(volume), path);
+    Result<MountMap> mounts = ContainerMounts(container_, site_.volumes, env_);
+    if (!mounts.ok()) return mounts.status();
+    mounts_ = std::move(*mounts);
+    std::string listing;
+    for (const auto& [path, place] : mounts_) listing += (listing.empty() ? "" : "\n") + path + "=" + place;
+    if (!listing.empty()) env_.emplace_back("WHERRY_MOUNTS", listing);
+    if (const Json* list = FindPath(container_, "volumeMounts"); list && list->is_array()) {
+      for (const Json& mount : *list) {  // with its subPath, where it has one
+        const std::string path = StringAt(mount, "mountPath");
+        for (const auto& [mounted, place] : mounts_) {
+          if (mounted == path) SetVariable(env_, "WHERRY_VOLUME_" + VariableName(StringAt(mount, "name")), place);
+        }
+      }
+    }
+    translate_ = Annotation(kTranslateKey) != "false" && !mounts_.empty();
+    if (!translate_) return {};
+    const Json* list = FindPath(container_, "env");
+    if (!list || !list->is_array()) return {};
+    for (const Json& entry : *list) {
+      const std::string name = StringAt(entry, "name");
+      const std::string* value = FindVariable(env_, name);
+      if (value && entry.contains("value")) SetVariable(env_, name, TranslatePaths(*value, mounts_));
+    }
+    return {};
+  }
+
+  Status MakeCommand() {
+    for (std::string& word : command_) {
+      word = ExpandVariables(word, env_);
+      if (translate_) word = TranslatePaths(std::move(word), mounts_);
+    }
+    built_.spec.argv = command_;
+    const Json* own = FindPath(container_, "command");
+    if (!image_ || (own && own->is_array() && !own->empty())) return {};
+    std::string program = command_.front();
+    if (program.find('/') != std::string::npos && program.front() != '/') program = built_.spec.working_directory + "/" + program;
+    const std::string* path = FindVariable(env_, "PATH");
+    const bool shipped_file = program.starts_with(directory_.string() + "/");
+    if (shipped_file || !FindProgram(program, path ? *path : kPath).empty()) return {};
+    std::string message = "Image " + image_->name + " runs \"" + command_.front() + "\", which this machine does not have";
+    if (!image_->package.empty()) message += ": apt-get install " + image_->package;
+    return ContainerRefusal("ErrImagePull", message);
+  }
+
+  Status WriteImageFiles() {
+    if (!image_) return {};
+    for (const ImageView::File& file : image_->files) {
+      const fs::path relative = fs::path(file.path).lexically_normal();
+      if (relative.is_absolute() || relative.empty() || *relative.begin() == "..") {
+        return ContainerRefusal("CreateContainerError", "Image " + image_->name + ": file path \"" + file.path + "\" leads out of the container's directory");
+      }
+      const fs::path path = directory_ / relative;
+      std::error_code error;
+      fs::create_directories(path.parent_path(), error);
+      fs::remove(path, error);  // never write through a link that the last run left there
+      std::ofstream out(path, std::ios::binary);
+      out << ExpandFile(file.content, env_);
+      out.close();
+      fs::permissions(path, static_cast<fs::perms>(file.mode), error);
+      if (!out || error) return ContainerRefusal("CreateContainerError", "cannot write " + path.string());
+    }
+    return {};
+  }
+
+  // securityContext, then the image's user. Only root can become somebody else; others run everything as themselves.
+  Status ChooseUser() {
+    int64_t user = IntAt(container_, "securityContext.runAsUser", IntAt(pod_, "spec.securityContext.runAsUser", -1));
+    int64_t group = IntAt(container_, "securityContext.runAsGroup", IntAt(pod_, "spec.securityContext.runAsGroup", -1));
+    if (user < 0 && image_ && !image_->user.empty() && geteuid() == 0) {
+      const std::string& text = image_->user;
+      if (std::from_chars(text.data(), text.data() + text.size(), user).ptr != text.data() + text.size()) {
+        const passwd* entry = getpwnam(text.c_str());
+        if (!entry) return ContainerRefusal("CreateContainerError", "unable to find user " + text + ": no matching entries in passwd file");
+        user = entry->pw_uid;
+        if (group < 0) group = entry->pw_gid;
+      }
+    }
+    if (user < 0 && group < 0) return {};
+    if (geteuid() != 0) {
+      if (user >= 0 && user != static_cast<int64_t>(geteuid())) {
+        built_.notes.push_back("container " + name_ + " asks to run as user " + std::to_string(user) + "; without root it runs as " + UserName());
+      }
+      return {};
+    }
+    built_.spec.run_as_user = user;
+    built_.spec.run_as_group = group >= 0 ? group : user;
+    if (user > 0 && chown(directory_.c_str(), static_cast<uid_t>(user), static_cast<gid_t>(built_.spec.run_as_group)) != 0) {
+      return ContainerRefusal("CreateContainerError", "cannot give " + directory_.string() + " to user " + std::to_string(user));
+    }
+    return {};
+  }
+
+  const AgentOptions& options_;
+  const WatchCache& cache_;
+  const Json& pod_;
+  const Json& container_;
+  const int attempt_;
+  const PodSite& site_;
+  const std::string name_;
+  const fs::path directory_;
+
+  ObjectPtr image_object_;
+  const ImageView* image_ = nullptr;
+  std::vector<std::string> command_;
+  Environment env_;
+  MountMap mounts_;
+  bool translate_ = false;
+  BuiltContainer built_;
+};
+
+}  // namespace
+
+const Json& ContainerAt(const Json& pod, size_t index) {
+  const Json* init = FindPath(pod, "spec.initContainers");
+  const size_t inits = init && init->is_array() ? init->size() : 0;
+  return index < inits ? init->at(index) : pod.at("spec").at("containers").at(index - inits);
+}
+
+Result<BuiltContainer> BuildContainer(const AgentOptions& options, const WatchCache& cache, const Json& pod, size_t index,
+                                      int attempt, const PodSite& site) {
+  return Builder(options, cache, pod, index, attempt, site).Build();
+}
+
+}  // namespace wherry

@@ -1,0 +1,169 @@
+#include "core/agent/images.h"
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+
+#include "core/kinds/resources.h"
+#include "core/runtime/object_view.h"
+
+namespace wherry {
+namespace {
+
+// Whether the part before the first '/' names a registry, by docker's rule.
+bool NamesRegistry(std::string_view first) {
+  return first.find_first_of(".:*") != std::string_view::npos || first == "localhost";
+}
+
+// "nginx:1" → "docker.io/library/nginx:1".
+std::string Qualify(std::string_view reference) {
+  const size_t slash = reference.find('/');
+  if (slash == std::string_view::npos) {
+    if (reference.starts_with('*')) return std::string(reference);
+    return "docker.io/library/" + std::string(reference);
+  }
+  if (reference.substr(0, slash) == "index.docker.io") return "docker.io" + std::string(reference.substr(slash));
+  if (NamesRegistry(reference.substr(0, slash))) return std::string(reference);
+  return "docker.io/" + std::string(reference);
+}
+
+// Where the tag's ':' is; npos = no tag.
+size_t TagAt(std::string_view reference) {
+  const size_t slash = reference.rfind('/');
+  return reference.find(':', slash == std::string_view::npos ? 0 : slash);
+}
+
+std::vector<std::string> Strings(const Json& object, const char* field) {
+  std::vector<std::string> out;
+  const Json* list = FindPath(object, field);
+  if (!list || !list->is_array()) return out;
+  for (const Json& item : *list) {
+    if (item.is_string()) out.push_back(item.get<std::string>());
+  }
+  return out;
+}
+
+}  // namespace
+
+std::string NormaliseImage(std::string_view reference) {
+  const size_t at = reference.find('@');
+  const std::string name = Qualify(reference.substr(0, at));
+  if (TagAt(name) != std::string::npos) return name;
+  return at == std::string_view::npos ? name + ":latest" : name + std::string(reference.substr(at));
+}
+
+ImageView::Pattern NormalisePattern(std::string_view pattern) {
+  ImageView::Pattern out;
+  out.glob = Qualify(pattern);
+  const bool open = out.glob.ends_with('*') || out.glob.find('@') != std::string::npos;
+  if (out.glob.ends_with(":*")) {
+    out.glob.resize(out.glob.size() - 2);
+    out.any_version = true;
+  } else {
+    out.any_version = !open && TagAt(out.glob) == std::string::npos;
+  }
+  out.literals = static_cast<size_t>(std::count_if(out.glob.begin(), out.glob.end(), [](char c) { return c != '*' && c != '?'; }));
+  return out;
+}
+
+bool GlobMatches(std::string_view glob, std::string_view text) {
+  size_t g = 0, t = 0, star = std::string_view::npos, resume = 0;
+  while (t < text.size()) {
+    if (g < glob.size() && glob[g] == '*') {
+      star = g++;
+      resume = t;
+    } else if (g < glob.size() && (glob[g] == '?' || glob[g] == text[t])) {
+      ++g, ++t;
+    } else if (star != std::string_view::npos) {
+      g = star + 1;
+      t = ++resume;
+    } else {
+      return false;
+    }
+  }
+  while (g < glob.size() && glob[g] == '*') ++g;
+  return g == glob.size();
+}
+
+bool ImageView::Pattern::Matches(std::string_view normalised) const {
+  if (any_version) {
+    const size_t at = normalised.find('@');
+    normalised = normalised.substr(0, at != std::string_view::npos ? at : TagAt(normalised));
+  }
+  return GlobMatches(glob, normalised);
+}
+
+ImageView::ImageView(const Json& image) : name(StringAt(image, "metadata.name")) {
+  const Json* found = FindPath(image, "spec");
+  if (!found || !found->is_object()) return;
+  const Json& spec = *found;
+  for (const std::string& reference : Strings(spec, "references")) patterns.push_back(NormalisePattern(reference));
+  command = Strings(spec, "command");
+  args = Strings(spec, "args");
+  if (const Json* list = FindPath(spec, "env"); list && list->is_array()) {
+    for (const Json& entry : *list) env.emplace_back(StringAt(entry, "name"), StringAt(entry, "value"));
+  }
+  if (const Json* list = FindPath(spec, "files"); list && list->is_array()) {
+    for (const Json& file : *list) {
+      files.push_back({StringAt(file, "path"), StringAt(file, "content"), static_cast<int>(IntAt(file, "mode", 0644))});
+    }
+  }
+  working_dir = StringAt(spec, "workingDir");
+  root_directory = StringAt(spec, "rootDirectory");
+  user = StringAt(spec, "user");
+  package = StringAt(spec, "package");
+}
+
+ObjectPtr FindImage(const WatchCache& cache, std::string_view reference) {
+  const std::string wanted = NormaliseImage(reference);
+  ObjectPtr best;
+  size_t best_literals = 0;
+  cache.ForEach(resources::kImages, {}, [&](const ObjectPtr& object) {
+    for (const ImageView::Pattern& pattern : object->view<ImageView>().patterns) {
+      if ((best && pattern.literals <= best_literals) || !pattern.Matches(wanted)) continue;
+      best = object;
+      best_literals = pattern.literals;
+    }
+    return true;
+  });
+  return best;
+}
+
+std::vector<std::string> CombineCommand(const Json& container, const ImageView* image) {
+  std::vector<std::string> command = Strings(container, "command");
+  std::vector<std::string> args = Strings(container, "args");
+  if (command.empty() && image) {
+    command = image->command;
+    if (args.empty()) args = image->args;
+  }
+  command.insert(command.end(), args.begin(), args.end());
+  return command;
+}
+
+Status UnknownImage(const std::string& reference) {
+  std::string name(reference.substr(0, reference.find_first_of(":@", reference.rfind('/') + 1)));
+  name = name.substr(name.rfind('/') + 1);
+  const std::string message =
+      "no Image object matches \"" + NormaliseImage(reference) +
+      "\" and the container has no command; images are names for local programs here. Add one: echo '{\"apiVersion\":\"wherry.dev/v1\","
+      "\"kind\":\"Image\",\"metadata\":{\"name\":\"" + name + "\"},\"spec\":{\"references\":[\"" + reference + "\"],\"command\":[\"/path/to/" + name +
+      "\"]}}' | kubectl apply -f -";
+  StatusDetails details;
+  details.causes.push_back({"ErrImagePull", message, ""});
+  return Status(Reason::kInvalid, message, std::move(details));
+}
+
+std::string FindProgram(const std::string& program, std::string_view path) {
+  if (program.find('/') != std::string::npos) return access(program.c_str(), X_OK) == 0 ? program : "";
+  while (!path.empty()) {
+    const size_t colon = path.find(':');
+    const std::string candidate = std::string(path.substr(0, colon)) + "/" + program;
+    if (access(candidate.c_str(), X_OK) == 0) return candidate;
+    if (colon == std::string_view::npos) break;
+    path.remove_prefix(colon + 1);
+  }
+  return "";
+}
+
+}  // namespace wherry

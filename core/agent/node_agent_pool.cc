@@ -1,0 +1,502 @@
+#include "core/agent/node_agent_pool.h"
+
+#include <spdlog/spdlog.h>
+
+#include <algorithm>
+#include <csignal>
+#include <filesystem>
+#include <nlohmann/json.hpp>
+
+#include "core/agent/images.h"
+#include "core/kinds/resources.h"
+#include "core/runtime/object_view.h"
+
+namespace wherry {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr const char* kLeaseNamespace = "kube-node-lease";
+constexpr Duration kLeaseRetry = std::chrono::seconds(2);
+constexpr Duration kPressureInterval = std::chrono::seconds(10);
+constexpr size_t kMaxNodeImages = 50;  // as the kubelet's default
+
+// What the agents look at again and again of a node.
+struct NodeView {
+  explicit NodeView(const Json& node) : pod_cidr(StringAt(node, "spec.podCIDR")) {
+    std::string runtime, agent, simulate;
+    for (const char* map : {"metadata.labels", "metadata.annotations"}) {
+      const Json* values = FindPath(node, map);
+      if (!values || !values->is_object()) continue;
+      runtime = values->value(std::string(kRuntimeKey), runtime);
+      agent = values->value(std::string(kAgentKey), agent);
+      simulate = values->value(std::string(kSimulateKey), simulate);
+      capacity = values->value(std::string(kCapacityKey), capacity);
+    }
+    simulated = runtime == "simulated";
+    external = agent == "external";
+    if (!simulated || simulate.empty()) return;
+    const Json faults = Json::parse(simulate, nullptr, false);
+    not_ready = BoolAt(faults, "notReady");
+    silent = BoolAt(faults, "silent");
+    pressure = {BoolAt(faults, "memoryPressure"), BoolAt(faults, "diskPressure"), BoolAt(faults, "pidPressure")};
+  }
+  std::string pod_cidr, capacity;
+  bool simulated = false, external = false;
+  bool not_ready = false, silent = false;  // asked of a simulated node
+  HostPressure pressure;
+};
+
+// Which node a pod is bound to.
+struct BoundView {
+  explicit BoundView(const Json& pod) : node(StringAt(pod, "spec.nodeName")) {}
+  std::string node;
+};
+
+std::string UidOf(const std::string& container_id) { return container_id.substr(0, container_id.find('/')); }
+
+}  // namespace
+
+NodeAgentPool::NodeAgentPool(RuntimeContext context, AgentOptions options, ContainerRuntime& process, SimulatedRuntime& simulated)
+    : host_(ReadHostFacts(options.data_dir)),
+      process_(process),
+      simulated_(simulated),
+      services_{context, std::move(options), {}, {}},
+      blocks_(Cidr::Parse(services_.options.pod_cidr).value()),
+      heartbeats_(context.clock, [this](const std::string& name) {
+        if (!stopped_) Spawn(services_.context.executor, "heartbeat of " + name, Beat(name));
+      }) {
+  services_.wake = [this](const std::string& key) {
+    if (pod_controller_) pod_controller_->queue().Add(key);
+  };
+  services_.active_pods = [this](const NodeSite& site, const std::string& but_uid) { return ActivePods(site, but_uid); };
+}
+
+NodeAgentPool::~NodeAgentPool() { Stop(); }
+
+NodeAgentPool::Counters NodeAgentPool::counters() const {
+  Counters counters = counters_;
+  counters.pod_status_writes = services_.status_writes;
+  return counters;
+}
+
+const PodWorker* NodeAgentPool::Find(const std::string& uid) const {
+  auto it = workers_.find(uid);
+  return it == workers_.end() ? nullptr : it->second.get();
+}
+
+Task<Status> NodeAgentPool::Start() {
+  for (ContainerRuntime* runtime : {&process_, static_cast<ContainerRuntime*>(&simulated_)}) {
+    runtime->set_on_exit([this](const ContainerState& state) {
+      if (auto it = workers_.find(UidOf(state.id)); it != workers_.end() && !stopped_) it->second->OnExit(state);
+    });
+    std::vector<ContainerState> found = co_await runtime->List();
+    CollectFound(std::move(found));
+  }
+  co_await EndOrphans();
+  RemoveOrphanFiles();
+
+  ControllerSpec nodes;
+  nodes.name = "node-agent";
+  nodes.watches.push_back({std::string(resources::kNodes), EnqueueSelf});
+  nodes.reconcile = [this](std::string name) { return ReconcileNode(std::move(name)); };
+  nodes.workers = 64;
+  ControllerSpec pods;
+  pods.name = "kubelet";
+  pods.watches.push_back({std::string(resources::kPods), [this](const Event& event, WorkQueue& queue) { OnPodEvent(event, queue); }});
+  pods.reconcile = [this](std::string key) { return ReconcilePod(std::move(key)); };
+  pods.workers = 256;
+  pods.backoff.max = std::chrono::seconds(30);
+  node_controller_ = std::make_unique<Controller>(services_.context, std::move(nodes));
+  pod_controller_ = std::make_unique<Controller>(services_.context, std::move(pods));
+
+  // Every block in use is known before the first is handed out.
+  services_.context.client.cache().ForEach(resources::kNodes, {}, [&](const ObjectPtr& node) {
+    const NodeView& view = node->view<NodeView>();
+    if (!view.pod_cidr.empty()) blocks_.Reserve(node->name(), view.pod_cidr, false);
+    return true;
+  });
+  for (std::string_view resource : {resources::kConfigMaps, resources::kSecrets, resources::kImages}) {
+    handlers_.push_back(services_.context.client.events().AddHandler(resource, [this](const Event& event) { OnConfigEvent(event); }));
+  }
+  node_controller_->Start();
+  pod_controller_->Start();
+  co_return Status();
+}
+
+void NodeAgentPool::Stop() {
+  if (stopped_) return;
+  stopped_ = true;
+  for (EventBus::HandlerId id : handlers_) services_.context.client.events().RemoveHandler(id);
+  handlers_.clear();
+  if (node_controller_) node_controller_->Stop();
+  if (pod_controller_) pod_controller_->Stop();
+}
+
+Task<> NodeAgentPool::StopPods(Duration grace) {
+  const Time deadline = services_.context.clock.Now() + grace;
+  bool termed = false;
+  for (;;) {
+    bool any = false;
+    for (ContainerRuntime* runtime : {&process_, static_cast<ContainerRuntime*>(&simulated_)}) {
+      const std::vector<ContainerState> found = co_await runtime->List();
+      for (const ContainerState& state : found) {
+        if (!state.running) continue;
+        any = true;
+        const bool late = services_.context.clock.Now() >= deadline;
+        if (termed && !late) continue;
+        const Status sent = co_await runtime->Signal(state.id, late ? SIGKILL : SIGTERM);
+        if (!sent.ok()) spdlog::warn("container not stopped id={} error=\"{}\"", state.id, sent.message());
+      }
+    }
+    termed = true;
+    if (!any || services_.context.clock.Now() > deadline + std::chrono::seconds(5)) co_return;
+    co_await services_.context.clock.Sleep(std::chrono::milliseconds(20));
+  }
+}
+
+Task<Status> NodeAgentPool::EnsureNode(std::string name, Json metadata) {
+  if (services_.context.client.cache().Get(resources::kNodes, "", name)) co_return Status();
+  if (!metadata.is_object()) metadata = Json::object();
+  metadata["name"] = name;
+  for (const auto& [key, value] : NodeLabels(name, host_)) metadata["labels"].emplace(key, value);
+  Json node = {{"metadata", std::move(metadata)}};
+  Result<std::string> block = blocks_.Allocate(name);
+  if (block.ok()) node["spec"] = {{"podCIDR", *block}, {"podCIDRs", {*block}}};
+  Result<ObjectPtr> made = co_await services_.context.client.Create(std::string(resources::kNodes), "", std::move(node));
+  if (!made.ok() && made.status().reason() != Reason::kAlreadyExists) co_return made.status();
+  co_return Status();
+}
+
+// ---- nodes
+
+void NodeAgentPool::TakeBlock(NodeAgent& agent, const std::string& cidr) {
+  if (agent.site->addresses) return;
+  if (!blocks_.Reserve(agent.site->name, cidr, !agent.site->simulated())) {
+    agent.not_ready = "spec.podCIDR " + cidr + " cannot be used: pods here need a block of 127.0.0.0/8 that no other node has";
+    return;
+  }
+  agent.not_ready.clear();
+  agent.site->addresses = std::make_unique<PodAddressPool>(Cidr::Parse(cidr).value());
+  for (const ObjectPtr& pod : services_.context.client.cache().ByIndex(kIndexNodeName, agent.site->name)) {
+    const std::string address = StringAt(*pod->json(), "status.podIP");
+    if (!address.empty()) agent.site->addresses->Reserve(pod->uid(), address);
+  }
+}
+
+// The agent of a node that is new to us.
+void NodeAgentPool::Meet(const ObjectPtr& node) {
+  const NodeView& view = node->view<NodeView>();
+  NodeAgent agent;
+  agent.site = std::make_shared<NodeSite>();
+  agent.site->name = node->name();
+  agent.site->node = node;
+  agent.site->simulation = view.simulated ? &simulated_ : nullptr;
+  agent.site->runtime = view.simulated ? static_cast<ContainerRuntime*>(&simulated_) : &process_;
+  nodes_[node->name()] = std::move(agent);
+  spdlog::info("node has its agent node={} runtime={}", node->name(), nodes_[node->name()].site->runtime->name());
+}
+
+// The node is gone: its pods stop, its block and heartbeats go back.
+void NodeAgentPool::Part(const std::string& name) {
+  auto it = nodes_.find(name);
+  if (it == nodes_.end()) return;
+  const std::shared_ptr<NodeSite> site = it->second.site;
+  nodes_.erase(it);
+  heartbeats_.Forget(name);
+  blocks_.Release(name);
+  site->node = nullptr;
+  for (const std::string& uid : site->pods) workers_.at(uid)->Abandon();
+  spdlog::info("node is gone node={} pods={}", name, site->pods.size());
+}
+
+Task<ReconcileResult> NodeAgentPool::ReconcileNode(std::string name) {
+  ReconcileResult result;
+  const ObjectPtr node = services_.context.client.cache().Get(resources::kNodes, "", name);
+  if (auto it = nodes_.find(name); it != nodes_.end() && (!node || node->uid() != it->second.site->node->uid())) Part(name);
+  if (!node || node->view<NodeView>().external || stopped_) co_return result;
+  if (nodes_.contains(name) && nodes_[name].synced_revision == node->revision()) co_return result;
+  if (!nodes_.contains(name)) {
+    Meet(node);
+    for (const ObjectPtr& pod : services_.context.client.cache().ByIndex(kIndexNodeName, name)) pod_controller_->queue().Add(KeyOf(*pod));
+  }
+  NodeAgent& agent = nodes_[name];
+  agent.site->node = node;
+  const bool was_silent = std::exchange(agent.silent, node->view<NodeView>().silent);
+  if (agent.silent) co_return result;
+  if (!node->view<NodeView>().pod_cidr.empty()) TakeBlock(agent, node->view<NodeView>().pod_cidr);
+
+  result.status = co_await WriteNodeSpec(name);
+  if (result.status.ok()) result.status = co_await WriteNodeStatus(name, was_silent);
+  if (!result.status.ok()) co_return result;
+  const auto now_known = nodes_.find(name);
+  if (now_known == nodes_.end()) co_return result;
+  now_known->second.synced_revision = now_known->second.site->node->revision();
+  if (!heartbeats_.planned(name)) co_await Beat(name);
+  co_return result;
+}
+
+// The block and the labels, in one write, when they are not there yet.
+Task<Status> NodeAgentPool::WriteNodeSpec(std::string name) {
+  const ObjectPtr node = nodes_[name].site->node;
+  Json body = *node->json();
+  bool changed = false;
+  Json& labels = body["metadata"]["labels"];
+  if (!labels.is_object()) labels = Json::object();
+  for (const auto& [key, value] : NodeLabels(name, host_)) changed |= labels.emplace(key, value).second;
+  if (node->view<NodeView>().pod_cidr.empty()) {
+    Result<std::string> block = blocks_.Allocate(name);
+    if (!block.ok()) co_return block.status();
+    body["spec"]["podCIDR"] = *block;
+    body["spec"]["podCIDRs"] = {*block};
+    changed = true;
+  }
+  if (!changed) co_return Status();
+  ++counters_.node_writes;
+  Result<ObjectPtr> written = co_await services_.context.client.Update(std::string(resources::kNodes), std::move(body));
+  if (!written.ok()) co_return written.status();
+  auto it = nodes_.find(name);
+  if (it == nodes_.end()) co_return Status();
+  it->second.site->node = *written;
+  const bool had_addresses = it->second.site->addresses != nullptr;
+  TakeBlock(it->second, (*written)->view<NodeView>().pod_cidr);
+  if (!had_addresses) {
+    for (const std::string& uid : it->second.site->pods) workers_.at(uid)->RetryNow();
+  }
+  co_return Status();
+}
+
+Task<Status> NodeAgentPool::WriteNodeStatus(std::string name, bool beat) {
+  auto it = nodes_.find(name);
+  if (it == nodes_.end()) co_return Status();
+  NodeAgent& agent = it->second;
+  const ObjectPtr node = agent.site->node;
+  const NodeView& view = node->view<NodeView>();
+  const Duration now = services_.context.clock.Monotonic();
+  if (pressure_read_ < Duration::zero() || now - pressure_read_ >= kPressureInterval) {
+    pressure_ = ReadHostPressure(services_.options.data_dir, services_.options.pressure);
+    pressure_read_ = now;
+  }
+  NodeFacts facts;
+  facts.name = name;
+  facts.version = services_.options.version;
+  facts.runtime = agent.site->runtime->name();
+  facts.simulated = agent.site->simulated();
+  if (agent.site->addresses) facts.address = agent.site->addresses->node_address();
+  facts.pressure = facts.simulated ? view.pressure : pressure_;
+  facts.not_ready_message = view.not_ready ? "simulated: not ready" : agent.not_ready;
+  facts.ready = facts.not_ready_message.empty() && agent.site->addresses != nullptr;
+  facts.capacity = services_.options.capacity;
+  if (const Json own = Json::parse(view.capacity.empty() ? "{}" : view.capacity, nullptr, false); own.is_object()) {
+    for (auto entry = own.begin(); entry != own.end(); ++entry) {
+      if (entry->is_string()) facts.capacity[entry.key()] = entry->get<std::string>();
+    }
+  }
+  if (!facts.simulated) facts.images = ImageNames();
+
+  const JsonPtr document = node->json();
+  const Json* previous = FindPath(*document, "status");
+  Json status = RenderNodeStatus(facts, host_, previous ? *previous : Json::object(), beat, services_.context.clock.Now());
+  if (previous && *previous == status) co_return Status();
+  Json body = *document;
+  body["status"] = std::move(status);
+  ++counters_.node_writes;
+  WriteOptions options;
+  options.subresource = "status";
+  Result<ObjectPtr> written = co_await services_.context.client.Update(std::string(resources::kNodes), std::move(body), std::move(options));
+  if (!written.ok()) co_return written.status();
+  it = nodes_.find(name);
+  if (it == nodes_.end()) co_return Status();
+  it->second.status_beat = services_.context.clock.Now();
+  if ((*written)->revision() > it->second.site->node->revision()) {
+    if (it->second.synced_revision == it->second.site->node->revision()) it->second.synced_revision = (*written)->revision();
+    it->second.site->node = *written;
+  }
+  co_return Status();
+}
+
+std::vector<std::string> NodeAgentPool::ImageNames() const {
+  std::vector<std::string> names;
+  services_.context.client.cache().ForEach(resources::kImages, {}, [&](const ObjectPtr& image) {
+    for (const ImageView::Pattern& pattern : image->view<ImageView>().patterns) {
+      const bool plain = pattern.glob.find_first_of("*?") == std::string::npos;
+      if (plain && names.size() < kMaxNodeImages) names.push_back(pattern.any_version ? pattern.glob + ":latest" : pattern.glob);
+    }
+    return names.size() < kMaxNodeImages;
+  });
+  return names;
+}
+
+// One heartbeat: the lease, and for real nodes a look at the host and now and then the status' heartbeat times.
+Task<> NodeAgentPool::Beat(std::string name) {
+  auto it = nodes_.find(name);
+  if (it == nodes_.end() || it->second.silent || stopped_) co_return;
+  const bool simulated = it->second.site->simulated();
+  const AgentOptions& options = services_.options;
+  const Duration interval = simulated ? options.simulated_lease_interval : options.lease_interval;
+  const bool first = !services_.context.client.cache().Get(resources::kLeases, kLeaseNamespace, name);
+  heartbeats_.Schedule(name, kLeaseRetry);  // so that nobody else begins a beat meanwhile
+  const Status renewed = co_await RenewLease(name, simulated);
+  if (!simulated && renewed.ok()) {
+    it = nodes_.find(name);
+    if (it == nodes_.end()) co_return;
+    const bool beat = services_.context.clock.Now() - it->second.status_beat >= options.status_interval;
+    const Status written = co_await WriteNodeStatus(name, beat);
+    if (!written.ok() && written.reason() != Reason::kConflict) spdlog::warn("node status not written node={} error=\"{}\"", name, written.message());
+  }
+  if (!nodes_.contains(name) || stopped_) co_return;
+  // The first rounds are spread, so that nodes which came together do not beat together for ever.
+  const Duration spread = first && renewed.ok() ? Duration(static_cast<int64_t>(std::hash<std::string>()(name) % static_cast<uint64_t>(interval.count() / 2))) : Duration(0);
+  heartbeats_.Schedule(name, renewed.ok() ? interval - spread : kLeaseRetry);
+}
+
+Task<Status> NodeAgentPool::RenewLease(std::string name, bool simulated) {
+  const std::string resource(resources::kLeases);
+  const std::string now = FormatMicroTime(services_.context.clock.Now());
+  const int seconds = simulated ? services_.options.simulated_lease_seconds : services_.options.lease_seconds;
+  const ObjectPtr lease = services_.context.client.cache().Get(resource, kLeaseNamespace, name);
+  ++counters_.lease_writes;
+  if (lease) {
+    Json body = *lease->json();
+    body["spec"]["holderIdentity"] = name;
+    body["spec"]["leaseDurationSeconds"] = seconds;
+    body["spec"]["renewTime"] = now;
+    Result<ObjectPtr> updated = co_await services_.context.client.Update(resource, std::move(body));
+    co_return updated.status();
+  }
+  const Json owner = {{"apiVersion", "v1"}, {"kind", "Node"}, {"name", name}, {"uid", nodes_[name].site->node->uid()}};
+  Json body = {{"metadata", {{"name", name}, {"namespace", kLeaseNamespace}, {"ownerReferences", Json::array({owner})}}},
+               {"spec", {{"holderIdentity", name}, {"leaseDurationSeconds", seconds}, {"renewTime", now}}}};
+  Result<ObjectPtr> made = co_await services_.context.client.Create(resource, kLeaseNamespace, std::move(body));
+  if (!made.ok()) spdlog::debug("lease not made node={} error=\"{}\"", name, made.status().message());
+  co_return made.status();
+}
+
+// ---- pods
+
+void NodeAgentPool::OnPodEvent(const Event& event, WorkQueue& queue) {
+  const std::string& node = event.object->view<BoundView>().node;
+  if (node.empty()) return;
+  if (nodes_.contains(node) || workers_.contains(event.object->uid())) queue.Add(KeyOf(*event.object));
+}
+
+Task<ReconcileResult> NodeAgentPool::ReconcilePod(std::string key) {
+  ReconcileResult result;
+  const auto [ns, name] = SplitKey(key);
+  const WatchCache& cache = services_.context.client.cache();
+  ObjectPtr pod = cache.Get(resources::kPods, ns, name);
+  if (pod && !workers_.contains(pod->uid())) {
+    auto it = nodes_.find(pod->view<BoundView>().node);
+    if (it != nodes_.end()) {
+      std::vector<ContainerState> found;
+      if (auto kept = found_.extract(pod->uid()); !kept.empty()) found = std::move(kept.mapped());
+      workers_[pod->uid()] = std::make_shared<PodWorker>(services_, it->second.site, pod, std::move(found));
+      uids_by_key_[key].push_back(pod->uid());
+    }
+  }
+  auto known = uids_by_key_.find(key);
+  if (known == uids_by_key_.end()) co_return result;
+  const std::vector<std::string> uids = known->second;
+  for (const std::string& uid : uids) {
+    const std::shared_ptr<PodWorker> worker = workers_.at(uid);
+    pod = cache.Get(resources::kPods, ns, name);
+    const ReconcileResult one = co_await worker->Sync(pod && pod->uid() == uid ? pod : nullptr);
+    if (!one.status.ok()) result.status = one.status;
+    if (one.requeue_after > Duration::zero() && (result.requeue_after == Duration::zero() || one.requeue_after < result.requeue_after)) {
+      result.requeue_after = one.requeue_after;
+    }
+    if (worker->obstructed()) {
+      obstructed_.insert(uid);
+    } else {
+      obstructed_.erase(uid);
+    }
+    if (!worker->done()) continue;
+    obstructed_.erase(uid);
+    workers_.erase(uid);
+    auto entry = uids_by_key_.find(key);
+    std::erase(entry->second, uid);
+    if (entry->second.empty()) uids_by_key_.erase(entry);
+  }
+  co_return result;
+}
+
+// A ConfigMap, Secret or Image changed: starts that failed for want of one are tried again at once.
+void NodeAgentPool::OnConfigEvent(const Event& event) {
+  if (event.type == EventType::kDeleted) return;
+  const bool image = event.object->key().resource == resources::kImages;
+  for (const std::string& uid : obstructed_) {
+    auto it = workers_.find(uid);
+    if (it != workers_.end() && (image || it->second->info().ns == event.object->ns())) it->second->RetryNow();
+  }
+}
+
+std::vector<ObjectPtr> NodeAgentPool::ActivePods(const NodeSite& site, const std::string& but_uid) const {
+  std::vector<ObjectPtr> out;
+  for (const std::string& uid : site.pods) {
+    auto it = workers_.find(uid);
+    if (uid == but_uid || it == workers_.end()) continue;
+    const PodWorker& worker = *it->second;
+    if (worker.finished() || !worker.record().rejected_reason.empty()) continue;
+    // Of two that come together the one that was accepted first stays.
+    if (worker.record().start_time) out.push_back(worker.pod());
+  }
+  return out;
+}
+
+// ---- what an earlier server left
+
+void NodeAgentPool::CollectFound(std::vector<ContainerState> found) {
+  for (ContainerState& state : found) found_[UidOf(state.id)].push_back(std::move(state));
+}
+
+// Containers whose pod, or whose pod's node, no longer exists.
+Task<> NodeAgentPool::EndOrphans() {
+  const WatchCache& cache = services_.context.client.cache();
+  std::set<std::string> wanted;
+  cache.ForEach(resources::kPods, {}, [&](const ObjectPtr& pod) {
+    const std::string& node = pod->view<BoundView>().node;
+    if (!node.empty() && cache.Get(resources::kNodes, "", node)) wanted.insert(pod->uid());
+    return true;
+  });
+  std::vector<ContainerState> orphans;
+  for (auto it = found_.begin(); it != found_.end();) {
+    if (wanted.contains(it->first)) {
+      ++it;
+      continue;
+    }
+    for (ContainerState& state : it->second) orphans.push_back(std::move(state));
+    it = found_.erase(it);
+  }
+  for (const ContainerState& state : orphans) {
+    spdlog::info("container belongs to no pod: ended id={} running={}", state.id, state.running);
+    for (ContainerRuntime* runtime : {&process_, static_cast<ContainerRuntime*>(&simulated_)}) {
+      Status ended = co_await runtime->Signal(state.id, SIGKILL);
+      if (ended.ok()) ended = co_await runtime->Remove(state.id);
+      if (!ended.ok()) spdlog::warn("container not ended id={} error=\"{}\"", state.id, ended.message());
+    }
+  }
+}
+
+void NodeAgentPool::RemoveOrphanFiles() const {
+  std::set<std::string> uids;
+  services_.context.client.cache().ForEach(resources::kPods, {}, [&](const ObjectPtr& pod) {
+    uids.insert(pod->uid());
+    return true;
+  });
+  const fs::path data = services_.options.data_dir;
+  std::vector<fs::path> stale;
+  std::error_code error;
+  for (const char* folder : {"pods", "logs"}) {
+    for (const auto& entry : fs::directory_iterator(data / folder, error)) {
+      const std::string name = entry.path().filename().string();
+      const size_t mark = name.rfind('_');
+      if (!uids.contains(mark == std::string::npos ? name : name.substr(mark + 1))) stale.push_back(entry.path());
+    }
+  }
+  for (const auto& entry : fs::recursive_directory_iterator(data / "nodes", error)) {
+    if (entry.is_symlink() && !fs::exists(entry.path(), error)) stale.push_back(entry.path());
+  }
+  for (const fs::path& path : stale) fs::remove_all(path, error);
+}
+
+}  // namespace wherry

@@ -1,0 +1,108 @@
+#pragma once
+
+#include <memory>
+#include <set>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "core/agent/addresses.h"
+#include "core/agent/agent_options.h"
+#include "core/agent/container_runtime.h"
+#include "core/agent/heartbeats.h"
+#include "core/agent/node_status.h"
+#include "core/agent/pod_worker.h"
+#include "core/agent/runtime/simulated_runtime.h"
+#include "core/runtime/controller.h"
+
+namespace wherry {
+
+// On a Node, label or annotation: "external" when another process is its agent.
+inline constexpr std::string_view kAgentKey = "wherry.dev/agent";
+// On a Node: capacity that replaces the host's, a JSON object of quantities: {"cpu":"64","pods":"500"}.
+inline constexpr std::string_view kCapacityKey = "wherry.dev/capacity";
+
+// The node agents of this process: one for every Node object that is not somebody else's. A Node that appears gets its agent, one
+// that goes takes its pods' processes along. All share one set of bus handlers: an event on a pod finds its worker by the pod's
+// name, and its node by spec.nodeName, each in one look-up; heartbeats of all nodes share one timer.
+//
+// Agents meet the rest of the cluster only through stored objects. Control thread only; everything given outlives it.
+class NodeAgentPool {
+ public:
+  // `process` runs the pods of ordinary nodes, `simulated` those of nodes that say wherry.dev/runtime: simulated.
+  NodeAgentPool(RuntimeContext context, AgentOptions options, ContainerRuntime& process, SimulatedRuntime& simulated);
+  ~NodeAgentPool();
+  NodeAgentPool(const NodeAgentPool&) = delete;
+  NodeAgentPool& operator=(const NodeAgentPool&) = delete;
+
+  // Adopts what an earlier server left running, ends what belongs to no pod, and follows the cluster from then on.
+  Task<Status> Start();
+  // No further work begins. Processes are left running, to be adopted.
+  void Stop();
+  // After Stop: ends every process of every pod, SIGTERM first, SIGKILL after `grace`. Nothing is written: the pods start again
+  // with the next server.
+  Task<> StopPods(Duration grace);
+
+  // Makes a Node object unless there is one; its agent follows by itself. `metadata` may bring labels and annotations.
+  Task<Status> EnsureNode(std::string name, Json metadata);
+
+  size_t node_count() const { return nodes_.size(); }
+  size_t pod_count() const { return workers_.size(); }
+  // The worker of a pod, or null.
+  const PodWorker* Find(const std::string& uid) const;
+  const AgentOptions& options() const { return services_.options; }
+  struct Counters {
+    uint64_t node_writes = 0;   // spec and status of nodes
+    uint64_t lease_writes = 0;
+    uint64_t pod_status_writes = 0;
+  };
+  Counters counters() const;
+
+ private:
+  struct NodeAgent {
+    std::shared_ptr<NodeSite> site;
+    uint64_t synced_revision = 0;
+    Time status_beat{};      // when heartbeat times were last written
+    std::string not_ready;   // why, besides what the simulation asks
+    bool silent = false;     // simulated: a node that no longer speaks
+  };
+
+  Task<ReconcileResult> ReconcileNode(std::string name);
+  Task<ReconcileResult> ReconcilePod(std::string key);
+  void Meet(const ObjectPtr& node);
+  void Part(const std::string& name);
+  Task<Status> WriteNodeSpec(std::string name);
+  Task<Status> WriteNodeStatus(std::string name, bool beat);
+  void TakeBlock(NodeAgent& agent, const std::string& cidr);
+  Task<> Beat(std::string name);
+  Task<Status> RenewLease(std::string name, bool simulated);
+  void OnPodEvent(const Event& event, WorkQueue& queue);
+  void OnConfigEvent(const Event& event);
+  void CollectFound(std::vector<ContainerState> found);
+  Task<> EndOrphans();
+  void RemoveOrphanFiles() const;
+  std::vector<ObjectPtr> ActivePods(const NodeSite& site, const std::string& but_uid) const;
+  std::vector<std::string> ImageNames() const;
+
+  // Constant after construction.
+  const HostFacts host_;
+  ContainerRuntime& process_;
+  SimulatedRuntime& simulated_;
+
+  AgentServices services_;
+  NodeBlocks blocks_;
+  HostPressure pressure_;
+  Duration pressure_read_{-1};
+  std::unordered_map<std::string, NodeAgent> nodes_;                        // by name
+  std::unordered_map<std::string, std::shared_ptr<PodWorker>> workers_;     // by uid
+  std::unordered_map<std::string, std::vector<std::string>> uids_by_key_;   // "ns/name" → uids
+  std::unordered_map<std::string, std::vector<ContainerState>> found_;      // by uid, until adopted
+  std::set<std::string> obstructed_;                                        // uids that wait for configuration or an image
+  std::vector<EventBus::HandlerId> handlers_;
+  Counters counters_;
+  bool stopped_ = false;
+  Heartbeats heartbeats_;
+  std::unique_ptr<Controller> node_controller_, pod_controller_;
+};
+
+}  // namespace wherry

@@ -1,0 +1,95 @@
+#include "core/agent/simulation.h"
+
+#include <charconv>
+#include <nlohmann/json.hpp>
+
+#include "core/runtime/object_view.h"
+
+namespace wherry {
+namespace {
+
+Status ReadDuration(const Json& behaviour, const char* field, Duration* out) {
+  auto it = behaviour.find(field);
+  if (it == behaviour.end()) return {};
+  if (it->is_string() && ParseGoDuration(it->get<std::string>(), out)) return {};
+  return Status::BadRequest(std::string(kSimulateKey) + ": " + field + ": want a duration such as \"50ms\"");
+}
+
+Result<Json> Annotation(const Json& object) {
+  const Json* annotations = FindPath(object, "metadata.annotations");
+  if (!annotations || !annotations->is_object()) return Json::object();
+  auto it = annotations->find(kSimulateKey);
+  if (it == annotations->end() || !it->is_string()) return Json::object();
+  Json parsed = Json::parse(it->get<std::string>(), nullptr, false);
+  if (!parsed.is_object()) return Status::BadRequest(std::string(kSimulateKey) + ": want a JSON object");
+  return parsed;
+}
+
+}  // namespace
+
+bool ParseGoDuration(std::string_view text, Duration* out) {
+  static constexpr std::pair<std::string_view, double> kUnits[] = {
+      {"ms", 1e3}, {"us", 1}, {"ns", 1e-3}, {"s", 1e6}, {"m", 60e6}, {"h", 3600e6}};
+  if (text == "0") {
+    *out = Duration::zero();
+    return true;
+  }
+  double total = 0;
+  if (text.empty()) return false;
+  while (!text.empty()) {
+    double number = 0;
+    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number, std::chars_format::fixed);
+    if (error != std::errc() || number < 0) return false;
+    text.remove_prefix(static_cast<size_t>(end - text.data()));
+    bool known = false;
+    for (const auto& [unit, micros] : kUnits) {
+      if (!text.starts_with(unit)) continue;
+      total += number * micros;
+      text.remove_prefix(unit.size());
+      known = true;
+      break;
+    }
+    if (!known || total > 1e15) return false;
+  }
+  *out = Duration(static_cast<int64_t>(total));
+  return true;
+}
+
+Result<ContainerSimulation> ParseSimulation(const Json& behaviour) {
+  ContainerSimulation out;
+  for (const auto& [field, target] : {std::pair{"startLatency", &out.start_latency}, std::pair{"exitAfter", &out.exit_after}}) {
+    const Status read = ReadDuration(behaviour, field, target);
+    if (!read.ok()) return read;
+  }
+  out.ignores_term = StringAt(behaviour, "stopLatency") == "never";
+  if (!out.ignores_term) {
+    const Status read = ReadDuration(behaviour, "stopLatency", &out.stop_latency);
+    if (!read.ok()) return read;
+  }
+  out.start_error = StringAt(behaviour, "startError");
+  out.start_error_reason = StringAt(behaviour, "startErrorReason", "RunContainerError");
+  if (FindPath(behaviour, "exitCode")) out.exit_code = static_cast<int>(IntAt(behaviour, "exitCode"));
+  if (FindPath(behaviour, "exitAfter") && !out.exit_code) out.exit_code = 0;
+  out.stop_exit_code = static_cast<int>(IntAt(behaviour, "stopExitCode", 0));
+  out.times = static_cast<int>(IntAt(behaviour, "times", -1));
+  return out;
+}
+
+Result<Json> SimulationFor(const Json& node, const Json& pod, std::string_view container) {
+  Json merged = Json::object();
+  for (const Json* object : {&node, &pod}) {
+    Result<Json> asked = Annotation(*object);
+    if (!asked.ok()) return asked;
+    Json own = Json::object();
+    if (auto containers = asked->find("containers"); containers != asked->end()) {
+      if (auto it = containers->find(container); it != containers->end() && it->is_object()) own = *it;
+      asked->erase("containers");
+    }
+    merged.update(*asked);
+    merged.update(own);
+  }
+  if (merged.empty()) return Json();
+  return merged;
+}
+
+}  // namespace wherry

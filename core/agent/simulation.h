@@ -1,0 +1,43 @@
+#pragma once
+
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "core/runtime/time.h"
+#include "store/json.h"
+#include "store/status.h"
+
+namespace wherry {
+
+// On a Node: which runtime runs its pods, "process" (the default) or "simulated". A label or an annotation.
+inline constexpr std::string_view kRuntimeKey = "wherry.dev/runtime";
+// On a Node or a Pod: how simulated containers behave, a JSON object (docs/simulation.md). A pod's wins over its node's.
+inline constexpr std::string_view kSimulateKey = "wherry.dev/simulate";
+// How the behaviour reaches the runtime: a variable of the container's environment.
+inline constexpr std::string_view kSimulateVariable = "WHERRY_SIMULATE";
+
+// How one simulated container behaves.
+struct ContainerSimulation {
+  Duration start_latency{0};
+  std::string start_error;         // not "": the start fails with this message …
+  std::string start_error_reason;  // … and this reason
+  std::optional<int> exit_code;    // ends by itself with this code …
+  Duration exit_after{0};          // … after running so long
+  Duration stop_latency{0};        // between SIGTERM and the end
+  bool ignores_term = false;       // only SIGKILL ends it
+  int stop_exit_code = 0;          // after SIGTERM
+  int times = -1;                  // errors and exits happen on the first so many attempts; -1 = on all
+};
+
+// kBadRequest names the field that cannot be read.
+Result<ContainerSimulation> ParseSimulation(const Json& behaviour);
+
+// The behaviour asked for a container by annotations: the node's, the pod's over it, and each one's `containers.<name>` over
+// its general part. Null when nothing is asked. kBadRequest on an annotation that is not a JSON object.
+Result<Json> SimulationFor(const Json& node, const Json& pod, std::string_view container);
+
+// "50ms", "1m30s", "1.5h" as Go reads them. False when it is none.
+bool ParseGoDuration(std::string_view text, Duration* out);
+
+}  // namespace wherry

@@ -1,0 +1,28 @@
+#include "core/controllers/controllers.h"
+
+#include "core/controllers/daemonset/daemonset_controller.h"
+#include "core/controllers/event_ttl.h"
+#include "core/controllers/garbage_collector.h"
+#include "core/controllers/namespace.h"
+#include "core/controllers/node_lifecycle.h"
+#include "core/controllers/service_account.h"
+
+namespace wherry {
+
+std::span<const ControllerRow> AllControllers() {
+  using Settings = ControllerSettings;
+  static const ControllerRow kRows[] = {
+      {"garbage-collector", [](RuntimeContext c, const Settings& s) { return GarbageCollector(c, s.catalog); }},
+      {"namespace-controller", [](RuntimeContext c, const Settings&) { return NamespaceController(c); }},
+      {"service-account-controller",
+       [](RuntimeContext c, const Settings& s) { return ServiceAccountController(c, s.ca_certificate); }},
+      {"node-controller", [](RuntimeContext c, const Settings&) { return NodeLifecycleController(c); }},
+      {"taint-eviction-controller", [](RuntimeContext c, const Settings&) { return TaintEvictionController(c); }},
+      {"pod-garbage-collector", [](RuntimeContext c, const Settings&) { return PodGarbageController(c); }},
+      {"event-ttl-controller", [](RuntimeContext c, const Settings&) { return EventTtlController(c); }},
+      {"daemon-set-controller", [](RuntimeContext c, const Settings&) { return DaemonSetController(c); }},
+  };
+  return kRows;
+}
+
+}  // namespace wherry

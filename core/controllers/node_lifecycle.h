@@ -1,0 +1,26 @@
+#pragma once
+
+#include "core/runtime/controller.h"
+
+namespace wherry {
+
+// How long a node may be silent (neither lease nor heartbeat) before it counts as unreachable.
+inline constexpr Duration kNodeGrace = std::chrono::seconds(40);
+
+// Watches over nodes: a silent one's conditions become Unknown and its pods not ready; taints follow conditions
+// (Kubernetes: "NodeTaint nodes by condition"): not-ready and unreachable with NoSchedule and NoExecute, pressure, network
+// and spec.unschedulable with NoSchedule.
+//
+// Leases are not watched: a node's silence is found by one timer per node that reads the lease when it fires, so
+// renewals cost nothing here. A jump of the wall clock (a laptop that slept) and the start of the server give every
+// node its full grace again.
+ControllerSpec NodeLifecycleController(RuntimeContext context);
+
+// Deletes the pods of a node that do not tolerate its NoExecute taints, or no longer (tolerationSeconds).
+ControllerSpec TaintEvictionController(RuntimeContext context);
+
+// Removes the pods of nodes that are gone: at once when the node is deleted, after a quarantine when a pod names a node
+// that was never there. Their agent cannot confirm anything any more, so they go without grace.
+ControllerSpec PodGarbageController(RuntimeContext context);
+
+}  // namespace wherry
