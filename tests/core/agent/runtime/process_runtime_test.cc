@@ -136,6 +136,31 @@ TEST_CASE("what a program is given: exactly its environment, no descriptors, no 
             std::to_string(files.rlim_cur) + "\n");
 }
 
+TEST_CASE("a flood of output is rotated away and grows no memory") {
+  ProcessHost host;
+  const auto peak_kb = [&] {
+    const std::string status = host.ReadFile("/proc/" + std::to_string(host.runtime().warden_pid()) + "/status");
+    return std::stol(status.substr(status.find("VmHWM:") + 6));
+  };
+  host.Start(host.Shell("small", "echo x"));
+  host.WaitExit("small");
+  const long before = peak_kb();
+  ContainerSpec spec = host.Shell("a", "yes 'twenty-nine bytes in a line.' | head -c 50000000; echo; echo last");
+  spec.log_max_bytes = 1 << 20;
+  spec.log_max_files = 3;
+  host.Start(spec);
+  host.Start(host.Shell("b", "echo meanwhile"));  // does not wait for the flood to end
+  host.WaitExit("b");
+  host.WaitExit("a");
+  CHECK(peak_kb() - before < 2048);
+  const std::string log = host.ReadFile(spec.log_path);
+  CHECK(log.size() <= (1 << 20));
+  CHECK(log.substr(log.size() - 5) == "last\n");
+  CHECK(host.ReadFile(spec.log_path + ".1").size() <= (1 << 20));
+  CHECK(host.ReadFile(spec.log_path + ".2").size() > (1 << 19));
+  CHECK(host.ReadFile(spec.log_path + ".3").empty());
+}
+
 TEST_CASE("many containers at once") {
   ProcessHost host;
   for (int i = 0; i < 40; ++i) host.Start(host.Shell("c" + std::to_string(i), "exit " + std::to_string(i)));

@@ -1,0 +1,180 @@
+#include "core/agent/warden/protocol.h"
+
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <catch2/catch.hpp>
+
+#include "core/agent/warden/connection.h"
+#include "core/agent/warden/wire.h"
+
+namespace wherry::warden {
+namespace {
+
+SpawnRequest Sample() {
+  SpawnRequest request;
+  request.id = "uid/web/0";
+  request.argv = {"nginx", "-g", ""};
+  request.env = {{"A", "1"}, {"B", ""}};
+  request.working_directory = "/srv";
+  request.log_path = "/var/log/x";
+  request.log_max_bytes = int64_t{1} << 40;
+  request.log_max_files = 5;
+  request.bind_address = "127.1.2.3";
+  request.privileged_port_offset = 8000;
+  request.run_as_user = -1;
+  request.run_as_group = 7;
+  return request;
+}
+
+}  // namespace
+
+TEST_CASE("a spawn request comes out as it went in") {
+  SpawnRequest request;
+  REQUIRE(Decode(Encode(Sample()), &request));
+  CHECK(request.id == "uid/web/0");
+  CHECK(request.argv == std::vector<std::string>{"nginx", "-g", ""});
+  CHECK(request.env == std::vector<std::pair<std::string, std::string>>{{"A", "1"}, {"B", ""}});
+  CHECK(request.working_directory == "/srv");
+  CHECK(request.log_path == "/var/log/x");
+  CHECK(request.log_max_bytes == int64_t{1} << 40);
+  CHECK(request.log_max_files == 5);
+  CHECK(request.bind_address == "127.1.2.3");
+  CHECK(request.privileged_port_offset == 8000);
+  CHECK(request.run_as_user == -1);
+  CHECK(request.run_as_group == 7);
+}
+
+TEST_CASE("states come out as they went in") {
+  ProcessState state;
+  state.id = "a";
+  state.running = true;
+  state.pid = 77;
+  state.started_at = 1'700'000'000'000'001;
+  state.finished_at = -5;
+  state.exit_code = 137;
+  state.signal = 9;
+  state.lost = true;
+  state.note = "n";
+  std::vector<ProcessState> states;
+  REQUIRE(Decode(Encode(std::vector<ProcessState>{state, state}), &states));
+  REQUIRE(states.size() == 2);
+  CHECK(states[1].id == "a");
+  CHECK(states[1].running);
+  CHECK(states[1].pid == 77);
+  CHECK(states[1].started_at == 1'700'000'000'000'001);
+  CHECK(states[1].finished_at == -5);
+  CHECK(states[1].exit_code == 137);
+  CHECK(states[1].signal == 9);
+  CHECK(states[1].lost);
+  CHECK(states[1].note == "n");
+}
+
+TEST_CASE("every truncation is refused, more at the end is not") {
+  const std::string spawn = Encode(Sample());
+  SpawnRequest request;
+  for (size_t size = 0; size < spawn.size(); ++size)
+    CHECK_FALSE(Decode(std::string_view(spawn).substr(0, size), &request));
+  CHECK(Decode(spawn + "a field of the future", &request));
+  const std::string states = Encode(std::vector<ProcessState>(3));
+  std::vector<ProcessState> list;
+  for (size_t size = 0; size < states.size(); ++size)
+    CHECK_FALSE(Decode(std::string_view(states).substr(0, size), &list));
+  CHECK(Decode(states, &list));
+}
+
+TEST_CASE("counts and lengths that cannot be true reserve no memory") {
+  Encoder out;
+  out.Str("id");
+  out.U32(0xFFFFFFFF);  // arguments
+  SpawnRequest request;
+  CHECK_FALSE(Decode(out.bytes(), &request));
+  CHECK(request.argv.empty());
+  Encoder text;
+  text.U32(0xFFFFFFF0);
+  std::string id;
+  CHECK_FALSE(DecodeString(text.bytes(), &id));
+}
+
+TEST_CASE("every changed byte is survived") {
+  const std::string bytes = Encode(Sample());
+  for (size_t at = 0; at < bytes.size(); ++at) {
+    for (int value : {0, 1, 0x7F, 0xFF}) {
+      std::string changed = bytes;
+      changed[at] = static_cast<char>(value);
+      SpawnRequest request;
+      (void)Decode(changed, &request);
+    }
+  }
+}
+
+TEST_CASE("frames are cut out of any stream of bytes") {
+  const std::string stream = EncodeFrame(MessageType::kList, 1, "") +
+                             EncodeFrame(MessageType::kSpawn, 0xFFFFFFFF, "payload") +
+                             EncodeFrame(static_cast<MessageType>(200), 3, std::string(100'000, 'x'));
+  for (size_t step : {size_t{1}, size_t{7}, size_t{65536}, stream.size()}) {
+    FrameReader reader;
+    std::vector<std::pair<uint32_t, size_t>> seen;
+    for (size_t at = 0; at < stream.size(); at += step) {
+      reader.Append(stream.data() + at, std::min(step, stream.size() - at));
+      while (const auto frame = reader.Next()) seen.emplace_back(frame->request, frame->payload.size());
+    }
+    CHECK(seen == std::vector<std::pair<uint32_t, size_t>>{{1, 0}, {0xFFFFFFFF, 7}, {3, 100'000}});
+    CHECK_FALSE(reader.broken());
+  }
+}
+
+TEST_CASE("a frame of impossible length breaks the stream") {
+  for (uint32_t length : {0U, 4U, static_cast<uint32_t>(kMaxFrameBytes) + 1, 0xFFFFFFFFU}) {
+    Encoder out;
+    out.U32(length);
+    out.bytes().append(20, 'x');
+    FrameReader reader;
+    reader.Append(out.bytes().data(), out.bytes().size());
+    CHECK_FALSE(reader.Next().has_value());
+    CHECK(reader.broken());
+  }
+}
+
+TEST_CASE("descriptors arrive with their frames") {
+  int ends[2];
+  REQUIRE(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, ends) == 0);
+  Connection from{Fd(ends[0])}, to{Fd(ends[1])};
+  int pipes[3][2];
+  for (auto& p : pipes) REQUIRE(pipe(p) == 0);
+  from.Send(MessageType::kNote, 0, "first");
+  for (auto& p : pipes) {
+    from.Send(MessageType::kKeepFd, 0, "x", Fd(p[1]));
+    from.Send(MessageType::kNote, 0, std::string(3000, 'y'));
+  }
+  REQUIRE(to.Receive());
+  int number = 0;
+  while (const auto frame = to.Next()) {
+    if (frame->type != MessageType::kKeepFd) continue;
+    const Fd fd = to.TakeAttached();
+    REQUIRE(fd.valid());
+    const char text = static_cast<char>('0' + number);
+    REQUIRE(write(fd.get(), &text, 1) == 1);
+    char got = 0;
+    CHECK(read(pipes[number][0], &got, 1) == 1);
+    CHECK(got == text);
+    close(pipes[number][0]);
+    ++number;
+  }
+  CHECK(number == 3);
+  CHECK_FALSE(to.TakeAttached().valid());
+}
+
+TEST_CASE("a peer that does not read is given up, not buffered without end") {
+  int ends[2];
+  REQUIRE(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, ends) == 0);
+  Connection from{Fd(ends[0])};
+  const Fd other(ends[1]);
+  const std::string megabyte(1 << 20, 'x');
+  for (int i = 0; i < 62; ++i) from.Send(MessageType::kNote, 0, megabyte);
+  CHECK_FALSE(from.failed());
+  for (int i = 0; i < 4; ++i) from.Send(MessageType::kNote, 0, megabyte);
+  CHECK(from.failed());
+}
+
+}  // namespace wherry::warden
