@@ -18,6 +18,13 @@ namespace wherry {
 
 namespace {
 
+// Result has no default value, which co_spawn would need.
+template <typename T>
+Task<> Keep(Task<T> task, std::optional<T>* answer) {
+  T value = co_await std::move(task);
+  answer->emplace(std::move(value));
+}
+
 // Built once: it never changes.
 const KindCatalog& Catalog() {
   static const std::shared_ptr<KindCatalog> catalog = KindCatalog::BuiltIn();
@@ -71,9 +78,8 @@ ControllerCluster::~ControllerCluster() {
 template <typename T>
 T ControllerCluster::Run(Task<T> task) {
   std::optional<T> answer;
-  asio::co_spawn(io_, std::move(task), [&](std::exception_ptr error, T value) {
+  asio::co_spawn(io_, Keep(std::move(task), &answer), [](std::exception_ptr error) {
     if (error) std::rethrow_exception(error);
-    answer.emplace(std::move(value));
   });
   Settle();
   REQUIRE(answer.has_value());
