@@ -62,7 +62,8 @@ std::vector<NodeTaint> TaintsFor(const NodeView& node, Time now) {
   };
   std::copy_if(node.taints.begin(), node.taints.end(), std::back_inserter(out), wanted);
   auto add = [&](NodeTaint taint) {
-    const bool there = std::any_of(out.begin(), out.end(), [&](const NodeTaint& t) { return t.SameKeyAndEffect(taint); });
+    const bool there =
+        std::any_of(out.begin(), out.end(), [&](const NodeTaint& t) { return t.SameKeyAndEffect(taint); });
     if (!there) out.push_back(std::move(taint));
   };
   for (const TaintRule& rule : kTaintRules) {

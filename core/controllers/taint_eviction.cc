@@ -139,7 +139,7 @@ class TaintEvictor : public std::enable_shared_from_this<TaintEvictor> {
     conditions.push_back({{"type", "DisruptionTarget"},
                           {"status", "True"},
                           {"reason", "DeletionByTaintManager"},
-                          {"message", "NodeTaint manager: deleting due to NoExecute taint"},
+                          {"message", "Taint manager: deleting due to NoExecute taint"},
                           {"lastTransitionTime", FormatTime(context_.clock.Now())}});
     WriteOptions options;
     options.subresource = "status";
