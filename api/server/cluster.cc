@@ -17,6 +17,7 @@
 #include "api/http/pki.h"
 #include "api/http/server.h"
 #include "api/rest/api.h"
+#include "api/server/log_handler.h"
 #include "core/agent/runtime/process_runtime.h"
 #include "core/control_plane/control_plane.h"
 #include "core/kinds/resources.h"
@@ -200,6 +201,7 @@ Result<std::unique_ptr<Cluster>> Cluster::Open(ClusterOptions options) {
   api.server_address = options.address + ":" + std::to_string(port);
   state->api = std::make_unique<Api>(state->plane->registry(), state->io.get_executor(), std::move(api));
   AddBuiltInSubresources(*state->api, state->plane->registry());
+  AddLogHandler(*state->api, *state->plane);
   state->api->AddReadyCheck("ping", [] { return true; });
   state->api->AddReadyCheck("bootstrap", [self] { return self->bootstrapped; });
 
