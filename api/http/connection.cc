@@ -2,6 +2,7 @@
 
 #include <spdlog/spdlog.h>
 
+#include <array>
 #include <charconv>
 #include <ctime>
 #include <utility>
@@ -328,14 +329,23 @@ Task<bool> Connection::SendResponse(Response response, bool keep_alive) {
   const bool bodiless = response.status == 204 || response.status == 304 || response.status < 200;
   if (bodiless) response.content_type = {};
   WriteHead(response, bodiless ? kNone : static_cast<int64_t>(response.body_size()), keep_alive);
-  std::vector<std::string_view> pieces;
-  pieces.reserve(response.buffers.size() + 2);
-  pieces.push_back(out_);
-  if (!bodiless && exchange_->request_.method() != "HEAD") {
-    pieces.push_back(response.body);
-    for (const SharedBuffer& buffer : response.buffers) pieces.push_back(buffer.data);
+  std::array<std::string_view, 4> few;
+  std::vector<std::string_view> many;
+  std::string_view* pieces = few.data();
+  if (response.buffers.size() + 2 > few.size()) {
+    many.resize(response.buffers.size() + 2);
+    pieces = many.data();
   }
-  const bool sent = co_await transport_.Write(std::move(pieces), context_->limits.write_stall);
+  size_t count = 0;
+  pieces[count++] = out_;
+  if (!bodiless && exchange_->request_.method() != "HEAD") {
+    pieces[count++] = response.body;
+    for (const SharedBuffer& buffer : response.buffers) pieces[count++] = buffer.data;
+  }
+  Gather gather{std::span<const std::string_view>(pieces, count)};
+  const Transport::Io state = transport_.Send(gather);
+  if (state != Transport::Io::kWouldBlock) co_return state == Transport::Io::kOk;
+  const bool sent = co_await transport_.FinishSend(&gather, context_->limits.write_stall);
   co_return sent;
 }
 

@@ -1,5 +1,6 @@
 #include "api/http/exchange_impl.h"
 
+#include <array>
 #include <asio/post.hpp>
 #include <charconv>
 #include <cstring>
@@ -45,14 +46,19 @@ void ExchangeImpl::NotifyClosed() {
   call();
 }
 
-Task<Status> ExchangeImpl::SendPieces(std::vector<std::string_view> pieces) {
+Task<Status> ExchangeImpl::SendPieces(std::span<const std::string_view> pieces) {
   if (connection_ == nullptr || broken_) co_return Gone();
   if (writing_) co_return Status::Internal("a second Write while one is under way");
+  Gather gather{pieces};
+  const Transport::Io state = connection_->transport_.Send(gather);
+  if (state == Transport::Io::kOk) co_return Status();
   const std::shared_ptr<Connection> connection = connection_->shared_from_this();
-  writing_ = true;
-  const bool sent = co_await connection->transport_.Write(std::move(pieces), connection->context_->limits.write_stall);
-  writing_ = false;
-  if (sent) co_return Status();
+  if (state == Transport::Io::kWouldBlock) {
+    writing_ = true;
+    const bool sent = co_await connection->transport_.FinishSend(&gather, connection->context_->limits.write_stall);
+    writing_ = false;
+    if (sent) co_return Status();
+  }
   broken_ = true;
   connection->transport_.Close();
   NotifyClosed();
@@ -72,8 +78,9 @@ Task<Result<ResponseStream*>> ExchangeImpl::StartStream(Response head) {
   if (request_.method() == "HEAD") mode_ = Mode::kHeadOnly;
   const bool keep_alive = request_.keep_alive() && framing == Connection::kChunked && !connection_->stopping_;
   connection_->WriteHead(head, framing, keep_alive);
-  std::vector<std::string_view> pieces{connection_->out_};
-  Status status = co_await SendPieces(std::move(pieces));
+  const std::string_view head_text = connection_->out_;
+  const std::span<const std::string_view> pieces(&head_text, 1);
+  Status status = co_await SendPieces(pieces);
   if (!status.ok()) co_return status;
   if (head.body_size() > 0) {
     std::vector<SharedBuffer> first;
@@ -97,21 +104,28 @@ Task<Result<ByteStream*>> ExchangeImpl::Upgrade(Response head) {
   }
   head.content_type = {};
   connection_->WriteHead(head, Connection::kNone, true);
-  std::vector<std::string_view> pieces{connection_->out_};
-  Status status = co_await SendPieces(std::move(pieces));
+  const std::string_view head_text = connection_->out_;
+  const std::span<const std::string_view> pieces(&head_text, 1);
+  Status status = co_await SendPieces(pieces);
   if (!status.ok()) co_return status;
   co_return static_cast<ByteStream*>(this);
 }
 
 Task<Status> ExchangeImpl::Write(std::vector<SharedBuffer> buffers) {
   if (mode_ == Mode::kHeadOnly) co_return closed() ? Gone() : Status();
-  std::vector<std::string_view> pieces;
-  pieces.reserve(buffers.size() + 2);
+  // One event is the common case: no vector for that.
+  std::array<std::string_view, 8> few;
+  std::vector<std::string_view> many;
+  std::string_view* pieces = few.data();
+  if (buffers.size() + 2 > few.size()) {
+    many.resize(buffers.size() + 2);
+    pieces = many.data();
+  }
+  size_t count = mode_ == Mode::kChunked ? 1 : 0;
   size_t size = 0;
-  if (mode_ == Mode::kChunked) pieces.emplace_back();
   for (const SharedBuffer& buffer : buffers) {
     size += buffer.data.size();
-    pieces.push_back(buffer.data);
+    pieces[count++] = buffer.data;
   }
   // An empty chunk would be the end of the stream.
   if (size == 0) co_return closed() ? Gone() : Status();
@@ -120,10 +134,11 @@ Task<Status> ExchangeImpl::Write(std::vector<SharedBuffer> buffers) {
     char* end = std::to_chars(chunk_head_, chunk_head_ + 16, size, 16).ptr;
     *end++ = '\r';
     *end++ = '\n';
-    pieces.front() = std::string_view(chunk_head_, static_cast<size_t>(end - chunk_head_));
-    pieces.push_back("\r\n");
+    pieces[0] = std::string_view(chunk_head_, static_cast<size_t>(end - chunk_head_));
+    pieces[count++] = "\r\n";
   }
-  Status status = co_await SendPieces(std::move(pieces));
+  const std::span<const std::string_view> all(pieces, count);
+  Status status = co_await SendPieces(all);
   co_return status;
 }
 

@@ -2,6 +2,7 @@
 
 #include <functional>
 #include <optional>
+#include <span>
 
 #include "api/http/connection.h"
 
@@ -33,7 +34,8 @@ class ExchangeImpl : public Exchange, public ResponseStream, public ByteStream {
   // The connection is over or needs this exchange no more: everything fails from here on.
   void Detach() { connection_ = nullptr; }
   void NotifyClosed();
-  Task<Status> SendPieces(std::vector<std::string_view> pieces);
+  // `pieces` and what they show live until the end.
+  Task<Status> SendPieces(std::span<const std::string_view> pieces);
 
   Connection* connection_;  // null once detached
   Request request_;

@@ -112,7 +112,9 @@ Result<std::shared_ptr<const TlsContext>> TlsContext::Server(const ServerTls& co
   ApplyCommon(out->context_);
   Status status = UseIdentity(out->context_, config.certificate, config.key);
   if (!status.ok()) return status;
-  SSL_CTX_set_options(out->context_, SSL_OP_CIPHER_SERVER_PREFERENCE);
+  // The machine has AES instructions; 128 bits cost a quarter less than 256 on long lists.
+  SSL_CTX_set_ciphersuites(out->context_, "TLS_AES_128_GCM_SHA256:TLS_AES_256_GCM_SHA384:TLS_CHACHA20_POLY1305_SHA256");
+  SSL_CTX_set_options(out->context_, SSL_OP_CIPHER_SERVER_PREFERENCE | SSL_OP_PRIORITIZE_CHACHA);
   SSL_CTX_set_session_id_context(out->context_, kSessionContext, sizeof kSessionContext - 1);
   SSL_CTX_set_num_tickets(out->context_, 1);
   SSL_CTX_set_session_cache_mode(out->context_, SSL_SESS_CACHE_OFF);  // tickets carry the sessions, not our memory

@@ -373,17 +373,24 @@ Task<Transport::Io> Transport::WaitWritable(Duration limit) {
   co_return error || !open() ? Io::kError : Io::kOk;
 }
 
-Task<bool> Transport::Write(std::vector<std::string_view> pieces, Duration stall) {
-  Gather gather{pieces};
+Task<bool> Transport::FinishSend(Gather* gather, Duration stall) {
   for (;;) {
-    const Io state = Send(gather);
-    if (state == Io::kOk) break;
-    if (state == Io::kError) co_return false;
     const Io waited = co_await WaitWritable(stall);
     if (waited != Io::kOk) co_return false;
+    const Io state = Send(*gather);
+    if (state == Io::kError) co_return false;
+    if (state == Io::kOk) break;
   }
   write_deadline_.Clear();
   co_return true;
+}
+
+Task<bool> Transport::Write(std::vector<std::string_view> pieces, Duration stall) {
+  Gather gather{pieces};
+  const Io state = Send(gather);
+  if (state != Io::kWouldBlock) co_return state == Io::kOk;
+  const bool sent = co_await FinishSend(&gather, stall);
+  co_return sent;
 }
 
 void Transport::ShutdownSend() {

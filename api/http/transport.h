@@ -61,6 +61,8 @@ class Transport {
 
   // Sends as much as the socket takes at once. kWouldBlock: call again with the same gather after WaitWritable.
   Io Send(Gather& gather);
+  // Sends the rest after a Send that gave kWouldBlock; as Write. `*gather` and its pieces live until then.
+  Task<bool> FinishSend(Gather* gather, Duration stall);
   // Sends everything; closes the connection when it makes no progress for `stall`. False when it is broken.
   Task<bool> Write(std::vector<std::string_view> pieces, Duration stall);
   Task<Io> WaitWritable(Duration limit);

@@ -6,6 +6,7 @@
 #include "core/control_plane/bootstrap.h"
 #include "core/registry/admission.h"
 #include "core/registry/indexes.h"
+#include "core/registry/service_addresses.h"
 
 namespace wherry {
 namespace {
@@ -15,7 +16,8 @@ constexpr Duration kCompactEvery = std::chrono::seconds(10);
 }  // namespace
 
 ControlPlane::ControlPlane(ControlPlaneOptions options, asio::any_io_executor executor, Clock& clock)
-    : options_(std::move(options)), executor_(std::move(executor)), clock_(clock), catalog_(KindCatalog::BuiltIn()) {}
+    : options_(std::move(options)), executor_(std::move(executor)), clock_(clock), catalog_(KindCatalog::BuiltIn()),
+      simulated_(clock), stand_in_(clock) {}
 
 Result<std::unique_ptr<ControlPlane>> ControlPlane::Open(ControlPlaneOptions options, asio::any_io_executor executor, Clock& clock) {
   options.store.now = [&clock] { return clock.Now().time_since_epoch().count(); };
@@ -36,7 +38,19 @@ Result<std::unique_ptr<ControlPlane>> ControlPlane::Open(ControlPlaneOptions opt
 
   plane->registry_ = std::make_unique<Registry>(*plane->catalog_, *plane->store_, cache, clock, plane->options_.seed);
   for (const Admission& admission : BuiltInAdmissions()) plane->registry_->AddAdmission(admission);
+  auto addresses = std::make_shared<ServiceAddresses>(*plane->registry_, ServiceAddressOptions());
+  plane->registry_->AddAdmission(ServiceAddresses::Rule(addresses));
+  plane->kubernetes_address_ = addresses->first();
   plane->client_ = NewLocalClient(*plane->registry_, "system:wherry");
+
+  const ControllerSettings settings{*plane->catalog_, plane->options_.ca_certificate};
+  for (const ControllerRow& row : AllControllers()) {
+    const RuntimeContext context = plane->ContextFor(row.name);
+    plane->controllers_.push_back(std::make_unique<Controller>(context, row.make(context, settings)));
+  }
+  plane->scheduler_ = std::make_unique<Scheduler>(plane->ContextFor("kube-scheduler"));
+  ContainerRuntime& processes = plane->options_.processes ? *plane->options_.processes : plane->stand_in_;
+  plane->agents_ = std::make_unique<NodeAgentPool>(plane->ContextFor("node-agent"), plane->options_.agent, processes, plane->simulated_);
   return plane;
 }
 
@@ -48,18 +62,23 @@ RuntimeContext ControlPlane::ContextFor(const std::string& name) {
 }
 
 Task<Status> ControlPlane::Bootstrap() {
-  Status status = co_await wherry::Bootstrap(*client_);
+  Status status = co_await wherry::Bootstrap(*client_, kubernetes_address_, options_.api_port);
   co_return status;
 }
 
-void ControlPlane::Start() {
+Task<Status> ControlPlane::Start() {
   for (const auto& controller : controllers_) controller->Start();
+  scheduler_->Start();
   Compact();
+  Status status = co_await agents_->Start();
+  co_return status;
 }
 
 void ControlPlane::Stop() {
   clock_.Cancel(compaction_);
   compaction_ = 0;
+  if (agents_) agents_->Stop();
+  if (scheduler_) scheduler_->Stop();
   for (auto it = controllers_.rbegin(); it != controllers_.rend(); ++it) (*it)->Stop();
 }
 

@@ -5,8 +5,11 @@
 #include <string>
 #include <vector>
 
+#include "core/agent/node_agent_pool.h"
+#include "core/controllers/controllers.h"
 #include "core/registry/registry.h"
 #include "core/runtime/controller.h"
+#include "core/scheduler/scheduler.h"
 #include "store/object_store.h"
 
 namespace wherry {
@@ -15,6 +18,10 @@ struct ControlPlaneOptions {
   StoreOptions store;          // `post` and `now` are filled in by the control plane
   uint64_t seed = 0;           // 0 = from the system's entropy
   std::string ca_certificate;  // PEM, published as kube-root-ca.crt
+  int api_port = 6443;         // where the kubernetes Service leads
+  AgentOptions agent;
+  // What runs the pods of nodes that are not simulated. Null = they are simulated too. Outlives the control plane.
+  ContainerRuntime* processes = nullptr;
 };
 
 // Everything to the left and right of the commit, put together: store, cache, registry, and the parts that act through a Client.
@@ -30,14 +37,18 @@ class ControlPlane {
 
   // Creates the objects every cluster begins with.
   Task<Status> Bootstrap();
-  // Starts controllers and scheduler. Stop ends them: no new work begins.
-  void Start();
+  // Starts controllers, scheduler and node agents; returns when the agents have adopted what runs. Stop ends them: no new work
+  // begins, and processes are left running.
+  Task<Status> Start();
   void Stop();
 
   Registry& registry() { return *registry_; }
   WatchCache& cache() { return *cache_; }
   ObjectStore& store() { return *store_; }
   Client& client() { return *client_; }
+  NodeAgentPool& agents() { return *agents_; }
+  Scheduler& scheduler() { return *scheduler_; }
+  SimulatedRuntime& simulated() { return simulated_; }
   // For a part that acts under its own name ("daemonset-controller").
   RuntimeContext ContextFor(const std::string& name);
 
@@ -53,9 +64,14 @@ class ControlPlane {
   std::unique_ptr<WatchCache> cache_;
   std::unique_ptr<ObjectStore> store_;
   std::unique_ptr<Registry> registry_;
+  std::string kubernetes_address_;
   std::vector<std::unique_ptr<Client>> clients_;
   std::unique_ptr<Client> client_;
   std::vector<std::unique_ptr<Controller>> controllers_;
+  SimulatedRuntime simulated_;
+  SimulatedRuntime stand_in_;  // for options_.processes when there is none
+  std::unique_ptr<Scheduler> scheduler_;
+  std::unique_ptr<NodeAgentPool> agents_;
   Clock::TimerId compaction_ = 0;
 };
 

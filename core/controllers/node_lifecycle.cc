@@ -47,9 +47,9 @@ bool Asks(const NodeView& node, const TaintRule& rule) {
 }
 
 // The node's taints as they should be: strangers' untouched and in place, ours added and taken away.
-std::vector<Taint> TaintsFor(const NodeView& node, Time now) {
-  std::vector<Taint> out;
-  auto wanted = [&](const Taint& taint) {
+std::vector<NodeTaint> TaintsFor(const NodeView& node, Time now) {
+  std::vector<NodeTaint> out;
+  auto wanted = [&](const NodeTaint& taint) {
     if (taint.key == kTaintUnschedulable && taint.effect == kNoSchedule) return node.unschedulable;
     bool ours = false;
     for (const TaintRule& rule : kTaintRules) {
@@ -61,8 +61,9 @@ std::vector<Taint> TaintsFor(const NodeView& node, Time now) {
     return !ours || node.ready.empty();
   };
   std::copy_if(node.taints.begin(), node.taints.end(), std::back_inserter(out), wanted);
-  auto add = [&](Taint taint) {
-    const bool there = std::any_of(out.begin(), out.end(), [&](const Taint& t) { return t.SameKeyAndEffect(taint); });
+  auto add = [&](NodeTaint taint) {
+    const bool there =
+        std::any_of(out.begin(), out.end(), [&](const NodeTaint& t) { return t.SameKeyAndEffect(taint); });
     if (!there) out.push_back(std::move(taint));
   };
   for (const TaintRule& rule : kTaintRules) {
@@ -162,11 +163,11 @@ class NodeKeeper : public std::enable_shared_from_this<NodeKeeper> {
 
   Task<Status> SetTaints(ObjectPtr node, Time now) {
     const NodeView& view = node->view<NodeView>();
-    const std::vector<Taint> taints = TaintsFor(view, now);
+    const std::vector<NodeTaint> taints = TaintsFor(view, now);
     if (taints == view.taints) co_return Status();
     Json document = *node->json();
     Json made = Json::array();
-    for (const Taint& taint : taints) made.push_back(ToJson(taint));
+    for (const NodeTaint& taint : taints) made.push_back(ToJson(taint));
     document["spec"].erase("taints");
     if (!made.empty()) document["spec"]["taints"] = std::move(made);
     Result<ObjectPtr> updated = co_await context_.client.Update(node->key().resource, std::move(document));

@@ -39,7 +39,7 @@ NodeView::NodeView(const Json& node) {
   placement_hash = Fnv1a64(name);
   for (const auto& [key, value] : labels) mix(key), mix(value);
   mix("taints");
-  for (const Taint& taint : taints) mix(taint.key), mix(taint.value), mix(taint.effect);
+  for (const NodeTaint& taint : taints) mix(taint.key), mix(taint.value), mix(taint.effect);
 }
 
 const std::string* NodeView::label(std::string_view key) const {

@@ -18,7 +18,7 @@ struct NodeView {
 
   std::string name;
   std::vector<std::pair<std::string, std::string>> labels;  // sorted by key
-  std::vector<Taint> taints;
+  std::vector<NodeTaint> taints;
   bool unschedulable = false;
   Time created{};
 

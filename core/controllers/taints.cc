@@ -6,19 +6,19 @@
 
 namespace wherry {
 
-std::string Taint::ToString() const {
+std::string NodeTaint::ToString() const {
   return key + (value.empty() ? "" : "=" + value) + ":" + effect;
 }
 
-bool Toleration::Tolerates(const Taint& taint) const {
+bool PodToleration::Tolerates(const NodeTaint& taint) const {
   if (!effect.empty() && effect != taint.effect) return false;
   if (!key.empty() && key != taint.key) return false;
   if (op == "Exists") return true;
   return !key.empty() && value == taint.value;
 }
 
-std::vector<Taint> ReadTaints(const Json& node) {
-  std::vector<Taint> out;
+std::vector<NodeTaint> ReadTaints(const Json& node) {
+  std::vector<NodeTaint> out;
   const Json* taints = FindPath(node, "spec.taints");
   if (!taints || !taints->is_array()) return out;
   for (const Json& taint : *taints) {
@@ -29,8 +29,8 @@ std::vector<Taint> ReadTaints(const Json& node) {
   return out;
 }
 
-std::vector<Toleration> ReadTolerations(const Json& pod_spec) {
-  std::vector<Toleration> out;
+std::vector<PodToleration> ReadTolerations(const Json& pod_spec) {
+  std::vector<PodToleration> out;
   const Json* tolerations = FindPath(pod_spec, "tolerations");
   if (!tolerations || !tolerations->is_array()) return out;
   for (const Json& toleration : *tolerations) {
@@ -41,7 +41,7 @@ std::vector<Toleration> ReadTolerations(const Json& pod_spec) {
   return out;
 }
 
-Json ToJson(const Taint& taint) {
+Json ToJson(const NodeTaint& taint) {
   Json out = {{"key", taint.key}, {"effect", taint.effect}};
   if (!taint.value.empty()) out["value"] = taint.value;
   if (taint.time_added) out["timeAdded"] = FormatTime(*taint.time_added);

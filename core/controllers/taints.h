@@ -9,35 +9,35 @@
 
 namespace wherry {
 
-struct Taint {
+struct NodeTaint {
   std::string key, value, effect;
   std::optional<Time> time_added;
 
   // "gpu=true:NoSchedule", as kubectl writes it.
   std::string ToString() const;
-  bool SameKeyAndEffect(const Taint& other) const { return key == other.key && effect == other.effect; }
-  bool operator==(const Taint&) const = default;
+  bool SameKeyAndEffect(const NodeTaint& other) const { return key == other.key && effect == other.effect; }
+  bool operator==(const NodeTaint&) const = default;
 };
 
-struct Toleration {
+struct PodToleration {
   std::string key, op, value, effect;  // op "" is Equal; an empty key with Exists tolerates everything
   std::optional<int64_t> seconds;      // of a NoExecute taint; absent = for ever
-  bool Tolerates(const Taint& taint) const;
-  bool operator==(const Toleration&) const = default;
+  bool Tolerates(const NodeTaint& taint) const;
+  bool operator==(const PodToleration&) const = default;
 };
 
-std::vector<Taint> ReadTaints(const Json& node);
-std::vector<Toleration> ReadTolerations(const Json& pod_spec);
-Json ToJson(const Taint& taint);
+std::vector<NodeTaint> ReadTaints(const Json& node);
+std::vector<PodToleration> ReadTolerations(const Json& pod_spec);
+Json ToJson(const NodeTaint& taint);
 
 // The first taint that passes `counts` and that nothing tolerates; null when there is none.
 template <typename Counts>
-const Taint* FindUntolerated(const std::vector<Taint>& taints, const std::vector<Toleration>& tolerations,
-                             Counts counts) {
-  for (const Taint& taint : taints) {
+const NodeTaint* FindUntolerated(const std::vector<NodeTaint>& taints, const std::vector<PodToleration>& tolerations,
+                                 Counts counts) {
+  for (const NodeTaint& taint : taints) {
     if (!counts(taint)) continue;
     bool tolerated = false;
-    for (const Toleration& toleration : tolerations) tolerated = tolerated || toleration.Tolerates(taint);
+    for (const PodToleration& toleration : tolerations) tolerated = tolerated || toleration.Tolerates(taint);
     if (!tolerated) return &taint;
   }
   return nullptr;

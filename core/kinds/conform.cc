@@ -226,6 +226,7 @@ class Conformer {
   bool Map(const Type& type, Json& value) {
     for (auto it = value.begin(); it != value.end(); ++it) {
       if (it->is_null()) *it = Zero(*type.element);
+      if (it->is_null()) continue;  // a zero time stays null in Go's JSON
       if (!Enter({&it.key(), 0, nullptr}) || !Value(*type.element, *it)) return false;
       path_.pop_back();
     }
@@ -235,6 +236,7 @@ class Conformer {
   bool List(const Type& type, Json& value) {
     for (size_t i = 0; i < value.size(); ++i) {
       if (value[i].is_null()) value[i] = Zero(*type.element);
+      if (value[i].is_null()) continue;
       if (!Enter({nullptr, i, nullptr}) || !Value(*type.element, value[i])) return false;
       path_.pop_back();
     }

@@ -89,6 +89,7 @@ void CheckDeploymentStrategy(const Json& deployment, Refusals& out) {
 void CheckStatefulSetUpdate(const Json& set, const Json& old, Refusals& out) {
   Json rest = At(set, "spec");
   const Json& before = At(old, "spec");
+  if (!rest.is_object() || !before.is_object()) return;
   for (const char* field : {"replicas", "ordinals", "template", "updateStrategy", "revisionHistoryLimit",
                             "persistentVolumeClaimRetentionPolicy", "minReadySeconds"}) {
     if (before.contains(field)) {

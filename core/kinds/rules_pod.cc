@@ -136,6 +136,7 @@ void RestoreNarrowedPlacement(Json& spec, const Json& old) {
 }
 
 void CheckUpdate(const Json& spec, const Json& old, Refusals& out) {
+  if (!spec.is_object() || !old.is_object()) return;
   bool same = CheckSameContainers(spec, old, "containers", out);
   same = CheckSameContainers(spec, old, "initContainers", out) && same;
   if (!same) return;
@@ -258,6 +259,7 @@ void ValidateEphemeralContainers(const Json& pod, const Json& old, FieldErrors& 
     }
   }
   rules::CheckContainers(At(pod, "spec"), "spec", out);
+  if (!At(pod, "spec").is_object() || !At(old, "spec").is_object()) return;
   Json rest = At(pod, "spec");
   rules::Restore(rest, At(old, "spec"), "ephemeralContainers");
   if (rest != At(old, "spec")) {

@@ -13,7 +13,7 @@ Profile DefaultProfile(std::string scheduler_name) {
   return profile;
 }
 
-PreparedPod::PreparedPod(const Profile& profile, const PodInfo& pod, const Snapshot& snapshot) : pod_(pod) {
+PreparedPod::PreparedPod(const Profile& profile, const PodDemand& pod, const Snapshot& snapshot) : pod_(pod) {
   assert(profile.filters.size() <= 64);
   for (size_t i = 0; i < profile.filters.size(); ++i) {
     const FilterPlugin* plugin = profile.filters[i];
@@ -63,7 +63,7 @@ size_t Placer::EnoughOf(size_t nodes) {
   return std::max(kAlwaysAll, nodes * percent / 100);
 }
 
-Placement Placer::Place(const Profile& profile, const PodInfo& pod, const Snapshot& snapshot) {
+Placement Placer::Place(const Profile& profile, const PodDemand& pod, const Snapshot& snapshot) {
   Placement placement;
   placement.diagnosis = Diagnosis(snapshot.nodes().size());
   const PreparedPod prepared(profile, pod, snapshot);
@@ -123,7 +123,7 @@ void Placer::SearchOnly(const PreparedPod& prepared, const Snapshot& snapshot, D
   diagnosis.AddUnseen(snapshot.nodes().size() - looked_at, prepared.only_by(), prepared.only_mask());
 }
 
-const NodeInfo* Placer::Best(const Profile& profile, const PodInfo& pod, const Snapshot& snapshot) {
+const NodeInfo* Placer::Best(const Profile& profile, const PodDemand& pod, const Snapshot& snapshot) {
   if (fitting_.size() == 1) return fitting_[0];
   totals_.assign(fitting_.size(), 0);
   scores_.resize(fitting_.size());

@@ -32,12 +32,12 @@ Profile DefaultProfile(std::string scheduler_name = "default-scheduler");
 // A pod with its filters made ready against one state of the snapshot; valid until the snapshot changes.
 class PreparedPod {
  public:
-  PreparedPod(const Profile& profile, const PodInfo& pod, const Snapshot& snapshot);
+  PreparedPod(const Profile& profile, const PodDemand& pod, const Snapshot& snapshot);
 
   // Whether the node may take the pod. If not: the refusal, and the bit of the filter that gave it.
   bool Fits(const NodeInfo& node, Refusal& refusal, FilterMask& refused_by) const;
 
-  const PodInfo& pod() const { return pod_; }
+  const PodDemand& pod() const { return pod_; }
   // The nodes that the filters leave to look at, when they can tell, and which filter did.
   const std::optional<std::vector<std::string>>& only() const { return only_; }
   std::string only_by() const;
@@ -52,7 +52,7 @@ class PreparedPod {
     FilterMask bit;
     std::unique_ptr<PluginState> state;
   };
-  const PodInfo& pod_;
+  const PodDemand& pod_;
   std::vector<Step> steps_;
   std::optional<std::vector<std::string>> only_;
   std::vector<std::string_view> only_by_;
@@ -75,7 +75,7 @@ class Placer {
  public:
   explicit Placer(uint64_t seed) : random_(seed) {}
 
-  Placement Place(const Profile& profile, const PodInfo& pod, const Snapshot& snapshot);
+  Placement Place(const Profile& profile, const PodDemand& pod, const Snapshot& snapshot);
 
   // How many fitting nodes end the search in a cluster of `nodes` (kube-scheduler's adaptive percentageOfNodesToScore: all
   // of up to 100 nodes, then 50 % falling to 5 %).
@@ -84,7 +84,7 @@ class Placer {
  private:
   void Search(const PreparedPod& prepared, const Snapshot& snapshot, Diagnosis& diagnosis);
   void SearchOnly(const PreparedPod& prepared, const Snapshot& snapshot, Diagnosis& diagnosis);
-  const NodeInfo* Best(const Profile& profile, const PodInfo& pod, const Snapshot& snapshot);
+  const NodeInfo* Best(const Profile& profile, const PodDemand& pod, const Snapshot& snapshot);
   uint64_t NextRandom();
 
   uint64_t random_;

@@ -58,9 +58,9 @@ struct FilterPlugin {
   // Its verdict on a node depends on nothing but that node and its pods. A refused pod is then woken only when a node that
   // changed passes.
   bool node_local;
-  PreFilter (*pre_filter)(const PodInfo& pod, const Snapshot& snapshot);
+  PreFilter (*pre_filter)(const PodDemand& pod, const Snapshot& snapshot);
   // True when the node may take the pod, else says why. Hot: no allocation when it passes.
-  bool (*filter)(const PluginState* state, const PodInfo& pod, const NodeInfo& node, Refusal& refusal);
+  bool (*filter)(const PluginState* state, const PodDemand& pod, const NodeInfo& node, Refusal& refusal);
 };
 
 inline constexpr int64_t kMaxScore = 100;
@@ -75,9 +75,9 @@ struct PreScore {
 struct ScorePlugin {
   std::string_view name;
   int64_t weight;  // in the default profile
-  PreScore (*pre_score)(const PodInfo& pod, const Snapshot& snapshot);
+  PreScore (*pre_score)(const PodDemand& pod, const Snapshot& snapshot);
   // Higher is better; 0 … kMaxScore, or anything when `normalise` follows.
-  int64_t (*score)(const PluginState* state, const PodInfo& pod, const NodeInfo& node);
+  int64_t (*score)(const PluginState* state, const PodDemand& pod, const NodeInfo& node);
   // Brings the scores of all nodes into 0 … kMaxScore; null = they are.
   void (*normalise)(std::span<int64_t> scores);
 };

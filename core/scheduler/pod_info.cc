@@ -62,7 +62,7 @@ std::vector<HostPort> ReadHostPorts(const Json& spec) {
 
 }  // namespace
 
-PodInfo::PodInfo(const Json& pod) {
+PodDemand::PodDemand(const Json& pod) {
   static const Json kEmpty = Json::object();
   const Json* found = FindPath(pod, "spec");
   const Json& spec = found != nullptr ? *found : kEmpty;

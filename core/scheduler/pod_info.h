@@ -27,9 +27,9 @@ struct HostPort {
   static constexpr std::string_view kAny = "0.0.0.0";
 };
 
-// What the scheduler knows of a pod: `object->view<PodInfo>()`. Parsed once per stored version of the pod.
-struct PodInfo {
-  explicit PodInfo(const Json& pod);
+// What the scheduler knows of a pod: `object->view<PodDemand>()`. Parsed once per stored version of the pod.
+struct PodDemand {
+  explicit PodDemand(const Json& pod);
 
   // What decides where the pod may go. Two versions of a pod that agree here would be refused alike.
   struct Request {

@@ -34,7 +34,7 @@ SchedulingQueue::~SchedulingQueue() {
 void SchedulingQueue::Put(ObjectPtr pod) {
   auto& slot = pods_[pod->uid()];
   if (!slot) {
-    const PodInfo& info = pod->view<PodInfo>();
+    const PodDemand& info = pod->view<PodDemand>();
     slot = std::make_unique<QueuedPod>();
     slot->priority = info.request.priority;
     slot->created = info.creation;
@@ -43,7 +43,7 @@ void SchedulingQueue::Put(ObjectPtr pod) {
     Activate(*slot);
     return;
   }
-  const bool changed = !(slot->pod->view<PodInfo>().request == pod->view<PodInfo>().request);
+  const bool changed = !(slot->pod->view<PodDemand>().request == pod->view<PodDemand>().request);
   slot->pod = std::move(pod);
   if (changed && slot->where == QueuedPod::Where::kRefused) {
     Detach(*slot);

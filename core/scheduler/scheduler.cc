@@ -90,7 +90,7 @@ void Scheduler::OnPod(const Event& event) {
     Wake();
     return;
   }
-  const PodInfo& info = pod->view<PodInfo>();
+  const PodDemand& info = pod->view<PodDemand>();
   snapshot_.PutPod(pod);
   const bool waits = !info.assigned() && !info.deleting && !info.finished && ProfileOf(info) != nullptr;
   if (!waits || info.request.gated) {
@@ -107,7 +107,7 @@ void Scheduler::OnPod(const Event& event) {
   Wake();
 }
 
-Scheduler::ProfileEntry* Scheduler::ProfileOf(const PodInfo& pod) {
+Scheduler::ProfileEntry* Scheduler::ProfileOf(const PodDemand& pod) {
   auto it = profiles_.find(pod.scheduler_name);
   return it == profiles_.end() ? nullptr : &it->second;
 }
@@ -144,7 +144,7 @@ void Scheduler::WakeRefused() {
 
 // Whether what happened on the node may let the pod be placed now.
 bool Scheduler::Helps(QueuedPod& queued, const std::string& node_name, ClusterEvents events) {
-  const PodInfo& info = queued.pod->view<PodInfo>();
+  const PodDemand& info = queued.pod->view<PodDemand>();
   const ProfileEntry& entry = *ProfileOf(info);
   FilterMask moved = 0;
   for (size_t i = 0; i < entry.profile.filters.size(); ++i) {
@@ -166,7 +166,7 @@ bool Scheduler::Helps(QueuedPod& queued, const std::string& node_name, ClusterEv
 void Scheduler::Decide(QueuedPod& queued) {
   ++decisions_;
   const ObjectPtr pod = queued.pod;
-  const PodInfo& info = pod->view<PodInfo>();
+  const PodDemand& info = pod->view<PodDemand>();
   const ProfileEntry& entry = *ProfileOf(info);
   Placement placement = placer_.Place(entry.profile, info, snapshot_);
   if (placement.node != nullptr) {
@@ -189,7 +189,7 @@ Task<> Scheduler::Bind(ObjectPtr pod, std::string node) {
   if (status.ok()) {
     queue_.Remove(pod->uid());
     reports_.erase(pod->uid());
-    const ProfileEntry& entry = *ProfileOf(pod->view<PodInfo>());
+    const ProfileEntry& entry = *ProfileOf(pod->view<PodDemand>());
     entry.recorder->Normal(*pod, "Scheduled",
                            "Successfully assigned " + pod->ns() + "/" + pod->name() + " to " + node);
   } else {
@@ -222,13 +222,13 @@ void Scheduler::Say(const ObjectPtr& pod, std::string reason, std::string messag
   if (reason != kGated && (report.told != message || now - report.told_at >= kTellAgain)) {
     report.told = message;
     report.told_at = now;
-    ProfileOf(pod->view<PodInfo>())->recorder->Warning(*pod, "FailedScheduling", message);
+    ProfileOf(pod->view<PodDemand>())->recorder->Warning(*pod, "FailedScheduling", message);
   }
   report.pod = pod;
   report.reason = std::move(reason);
   report.message = std::move(message);
   if (report.writing) return;  // the writer looks again when its write is done
-  const auto& have = pod->view<PodInfo>().scheduled;
+  const auto& have = pod->view<PodDemand>().scheduled;
   if (have && have->status == "False" && have->reason == report.reason && have->message == report.message) return;
   report.writing = true;
   Spawn(context_.executor, "pod condition", WriteCondition(pod->uid()));
@@ -241,7 +241,7 @@ Task<> Scheduler::WriteCondition(std::string uid) {
     const ObjectPtr pod = it->second.pod;
     const std::string reason = it->second.reason;
     const std::string message = it->second.message;
-    const auto& have = pod->view<PodInfo>().scheduled;
+    const auto& have = pod->view<PodDemand>().scheduled;
     Json condition = {{"type", "PodScheduled"}, {"status", "False"}, {"reason", reason}, {"message", message}};
     if (!have || have->status != "False") condition["lastTransitionTime"] = FormatTime(context_.clock.Now());
     Json patch = {{"metadata", {{"uid", uid}}}, {"status", {{"conditions", Json::array({std::move(condition)})}}}};

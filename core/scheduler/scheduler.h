@@ -61,7 +61,7 @@ class Scheduler {
 
   void OnNode(const Event& event);
   void OnPod(const Event& event);
-  ProfileEntry* ProfileOf(const PodInfo& pod);
+  ProfileEntry* ProfileOf(const PodDemand& pod);
   void Wake();
   void Pump();
   void WakeRefused();

@@ -133,7 +133,7 @@ void Snapshot::RemoveNode(const std::string& name) {
 }
 
 void Snapshot::PutPod(const ObjectPtr& pod) {
-  const PodInfo& info = pod->view<PodInfo>();
+  const PodDemand& info = pod->view<PodDemand>();
   const bool counts = info.assigned() && !info.finished;
   auto it = pods_.find(pod->uid());
   if (it != pods_.end()) {
@@ -141,7 +141,7 @@ void Snapshot::PutPod(const ObjectPtr& pod) {
     if (place.assumed && !info.assigned() && !info.finished) return;
     if (counts && place.node->name == info.node_name) {
       ObjectPtr& held = place.node->pods[place.slot];
-      const PodInfo& before = held->view<PodInfo>();
+      const PodDemand& before = held->view<PodDemand>();
       place.assumed = false;
       if (before.request.amounts == info.request.amounts && before.request.host_ports == info.request.host_ports) {
         held = pod;
@@ -211,7 +211,7 @@ void Snapshot::DropIfEmpty(NodeInfo& node) {
 }
 
 void Snapshot::AddPod(const ObjectPtr& pod, NodeInfo& node, bool assumed) {
-  const PodInfo& info = pod->view<PodInfo>();
+  const PodDemand& info = pod->view<PodDemand>();
   node.requested.Add(info.request.amounts);
   node.score_milli_cpu += info.score_milli_cpu;
   node.score_memory += info.score_memory;
@@ -225,7 +225,7 @@ void Snapshot::TakeOff(std::unordered_map<std::string, Place>::iterator it) {
   const auto [place_node, slot, assumed] = it->second;
   NodeInfo& node = *place_node;
   const ObjectPtr pod = node.pods[slot];
-  const PodInfo& info = pod->view<PodInfo>();
+  const PodDemand& info = pod->view<PodDemand>();
   node.requested.Subtract(info.request.amounts);
   node.score_milli_cpu -= info.score_milli_cpu;
   node.score_memory -= info.score_memory;
@@ -267,7 +267,7 @@ std::string Snapshot::Inconsistency() const {
     int64_t memory = 0;
     size_t ports = 0;
     for (size_t slot = 0; slot < node->pods.size(); ++slot) {
-      const PodInfo& info = node->pods[slot]->view<PodInfo>();
+      const PodDemand& info = node->pods[slot]->view<PodDemand>();
       requested.Add(info.request.amounts);
       cpu += info.score_milli_cpu;
       memory += info.score_memory;

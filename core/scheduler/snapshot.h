@@ -40,7 +40,7 @@ struct NodeInfo {
   std::vector<std::pair<std::string, int64_t>> images;  // name and bytes, sorted
 
   Amounts requested;             // of all its pods, assumed ones included
-  int64_t score_milli_cpu = 0;   // as PodInfo::score_milli_cpu, summed
+  int64_t score_milli_cpu = 0;   // as PodDemand::score_milli_cpu, summed
   int64_t score_memory = 0;
   std::vector<HostPort> host_ports;
   std::vector<ObjectPtr> pods;

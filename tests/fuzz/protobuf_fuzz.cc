@@ -2,6 +2,7 @@
 // and validation without complaint from the machine.
 
 #include <cstdint>
+#include <cstdio>
 #include <cstdlib>
 #include <nlohmann/json.hpp>
 
@@ -63,7 +64,11 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   if (!decoded.ok()) return 0;
   (void)decoded->dump();  // throws on what is not UTF-8
   auto conformed = Conform(*kind.type, kind.gvk, std::move(*decoded));
-  if (!conformed.ok() || !conformed->problems.empty()) std::abort();  // the decoder makes only what the schema knows
+  if (!conformed.ok() || !conformed->problems.empty()) {  // the decoder makes only what the schema knows
+    std::fprintf(stderr, "%s\n",
+                 conformed.ok() ? conformed->problems[0].c_str() : conformed.status().message().c_str());
+    std::abort();
+  }
   ApplyDefaults(kind, conformed->document);
   (void)Validate(kind, conformed->document, nullptr);
   return 0;

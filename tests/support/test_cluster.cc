@@ -1,5 +1,9 @@
 #include "tests/support/test_cluster.h"
 
+#include <unistd.h>
+
+#include <cstdlib>
+#include <filesystem>
 #include <utility>
 
 #include "core/runtime/object_view.h"
@@ -12,6 +16,10 @@ TestCluster::TestCluster(uint64_t seed) {
   options.store.durability = Durability::kMemory;
   options.store.inline_writes = true;
   options.seed = seed;
+  char directory[] = "/tmp/wherry-test-XXXXXX";
+  REQUIRE(::mkdtemp(directory) != nullptr);
+  directory_ = directory;
+  options.agent.data_dir = directory_;
   options.ca_certificate = "-----BEGIN CERTIFICATE-----\ntest\n-----END CERTIFICATE-----\n";
   auto plane = ControlPlane::Open(std::move(options), io_.get_executor(), clock_);
   INFO(plane.status().message());
@@ -20,11 +28,30 @@ TestCluster::TestCluster(uint64_t seed) {
   const Status status = Run(plane_->Bootstrap());
   INFO(status.message());
   REQUIRE(status.ok());
-  plane_->Start();
+  const Status started = Run(plane_->Start());
+  INFO(started.message());
+  REQUIRE(started.ok());
   Settle();
 }
 
-TestCluster::~TestCluster() { plane_->Stop(); }
+TestCluster::~TestCluster() {
+  plane_->Stop();
+  std::error_code ignored;
+  std::filesystem::remove_all(directory_, ignored);
+}
+
+ObjectPtr TestCluster::AddNode(const std::string& name, Json labels, Json taints) {
+  labels["wherry.dev/runtime"] = "simulated";
+  Json node = {{"apiVersion", "v1"}, {"kind", "Node"}, {"metadata", {{"name", name}, {"labels", std::move(labels)}}}};
+  if (!taints.empty()) node["spec"]["taints"] = std::move(taints);
+  Create(std::move(node));
+  Settle();
+  return Get("nodes", "", name);
+}
+
+int TestCluster::PodsOn(const std::string& node) const {
+  return static_cast<int>(plane_->cache().ByIndex(kIndexNodeName, node).size());
+}
 
 void TestCluster::Settle() {
   do {

@@ -24,6 +24,10 @@ class TestCluster {
   // Moves time forward, settling at every timer on the way.
   void Advance(Duration duration);
 
+  // A node with the simulated runtime, ready when this returns.
+  ObjectPtr AddNode(const std::string& name, Json labels = Json::object(), Json taints = Json::array());
+  int PodsOn(const std::string& node) const;
+
   // Writes through the Client, as a user would; a refusal fails the test. The document names its kind.
   ObjectPtr Create(Json object);
   ObjectPtr Update(const ObjectPtr& current, const std::function<void(Json&)>& change, std::string subresource = "");
@@ -50,6 +54,7 @@ class TestCluster {
  private:
   const Kind& KindOf(const Json& object) const;
 
+  std::string directory_;
   asio::io_context io_;
   ManualClock clock_;
   std::unique_ptr<ControlPlane> plane_;

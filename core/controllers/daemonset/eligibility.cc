@@ -141,10 +141,10 @@ NodeVerdict DaemonPlacement::Judge(const NodeView& node) const {
   if (has_terms_ && std::none_of(terms_.begin(), terms_.end(), [&](const Term& term) { return term.Matches(node); })) {
     return {false, false, "it does not match the required node affinity"};
   }
-  const Taint* taint =
-      FindUntolerated(node.taints, tolerations_, [](const Taint& t) { return t.effect == kNoExecute; });
+  const NodeTaint* taint =
+      FindUntolerated(node.taints, tolerations_, [](const NodeTaint& t) { return t.effect == kNoExecute; });
   if (taint) return {false, false, "it has the untolerated taint " + taint->ToString()};
-  taint = FindUntolerated(node.taints, tolerations_, [](const Taint& t) { return t.effect == kNoSchedule; });
+  taint = FindUntolerated(node.taints, tolerations_, [](const NodeTaint& t) { return t.effect == kNoSchedule; });
   if (taint) return {false, true, "it has the untolerated taint " + taint->ToString()};
   return {};
 }

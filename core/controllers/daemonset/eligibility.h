@@ -37,7 +37,7 @@ class DaemonPlacement {
   std::vector<std::pair<std::string, std::string>> selector_;
   bool has_terms_ = false;
   std::vector<Term> terms_;
-  std::vector<Toleration> tolerations_;
+  std::vector<PodToleration> tolerations_;
   uint64_t fingerprint_ = 0;
 };
 

@@ -6,7 +6,7 @@
 namespace wherry::plugins {
 namespace {
 
-PreScore Always(const PodInfo&, const Snapshot&) { return {}; }
+PreScore Always(const PodDemand&, const Snapshot&) { return {}; }
 
 // The free share of one resource once the pod is there, in percent; -1 when the node does not have the resource.
 int64_t FreePercent(int64_t requested, int64_t allocatable) {
@@ -15,7 +15,7 @@ int64_t FreePercent(int64_t requested, int64_t allocatable) {
   return (allocatable - requested) * kMaxScore / allocatable;
 }
 
-int64_t ScoreLeastAllocated(const PluginState*, const PodInfo& pod, const NodeInfo& node) {
+int64_t ScoreLeastAllocated(const PluginState*, const PodDemand& pod, const NodeInfo& node) {
   const int64_t shares[] = {
       FreePercent(node.score_milli_cpu + pod.score_milli_cpu, node.allocatable.milli_cpu),
       FreePercent(node.score_memory + pod.score_memory, node.allocatable.memory),
@@ -31,7 +31,7 @@ int64_t ScoreLeastAllocated(const PluginState*, const PodInfo& pod, const NodeIn
 }
 
 // A pod that asks for nothing leaves every node as balanced as it was.
-PreScore PreScoreBalanced(const PodInfo& pod, const Snapshot&) {
+PreScore PreScoreBalanced(const PodDemand& pod, const Snapshot&) {
   PreScore result;
   result.skip = pod.request.amounts.milli_cpu == 0 && pod.request.amounts.memory == 0;
   return result;
@@ -42,7 +42,7 @@ double UsedShare(int64_t requested, int64_t allocatable) {
 }
 
 // Best when the shares of cpu and memory in use are equal: what is left can then be used up.
-int64_t ScoreBalanced(const PluginState*, const PodInfo& pod, const NodeInfo& node) {
+int64_t ScoreBalanced(const PluginState*, const PodDemand& pod, const NodeInfo& node) {
   if (node.allocatable.milli_cpu <= 0 || node.allocatable.memory <= 0) return kMaxScore;
   const double cpu = UsedShare(node.requested.milli_cpu + pod.request.amounts.milli_cpu, node.allocatable.milli_cpu);
   const double memory = UsedShare(node.requested.memory + pod.request.amounts.memory, node.allocatable.memory);

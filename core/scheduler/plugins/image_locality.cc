@@ -26,7 +26,7 @@ std::string Normalised(const std::string& image) {
   return image.find_first_of(":@", start) == std::string::npos ? image + ":latest" : image;
 }
 
-PreScore PreScoreImages(const PodInfo& pod, const Snapshot& snapshot) {
+PreScore PreScoreImages(const PodDemand& pod, const Snapshot& snapshot) {
   PreScore result;
   auto images = std::make_unique<Images>();
   for (const std::string& image : pod.request.images) {
@@ -41,7 +41,7 @@ PreScore PreScoreImages(const PodInfo& pod, const Snapshot& snapshot) {
   return result;
 }
 
-int64_t ScoreImages(const PluginState* state, const PodInfo& pod, const NodeInfo& node) {
+int64_t ScoreImages(const PluginState* state, const PodDemand& pod, const NodeInfo& node) {
   int64_t sum = 0;
   for (const Images::Entry& image : static_cast<const Images*>(state)->present) {
     auto it = std::lower_bound(node.images.begin(), node.images.end(), image.name,

@@ -27,7 +27,7 @@ std::optional<std::vector<std::string>> TiedTo(const NodeSelection& selection) {
   return all;
 }
 
-PreFilter PreFilterAffinity(const PodInfo& pod, const Snapshot& snapshot) {
+PreFilter PreFilterAffinity(const PodDemand& pod, const Snapshot& snapshot) {
   PreFilter result;
   const NodeSelection& selection = pod.request.selection;
   if (selection.everything()) {
@@ -61,7 +61,7 @@ bool Matches(const Required& required, const NodeInfo& node) {
                      [&](const CompiledNodeTerm& term) { return term.Matches(node); });
 }
 
-bool FilterAffinity(const PluginState* state, const PodInfo&, const NodeInfo& node, Refusal& refusal) {
+bool FilterAffinity(const PluginState* state, const PodDemand&, const NodeInfo& node, Refusal& refusal) {
   if (Matches(*static_cast<const Required*>(state), node)) return true;
   refusal.Add("node(s) didn't match Pod's node affinity/selector");
   refusal.SetUnresolvable();
@@ -72,7 +72,7 @@ struct Preferred : PluginState {
   std::vector<std::pair<int64_t, CompiledNodeTerm>> terms;
 };
 
-PreScore PreScoreAffinity(const PodInfo& pod, const Snapshot& snapshot) {
+PreScore PreScoreAffinity(const PodDemand& pod, const Snapshot& snapshot) {
   PreScore result;
   result.skip = pod.request.preferred.empty();
   if (result.skip) return result;
@@ -84,7 +84,7 @@ PreScore PreScoreAffinity(const PodInfo& pod, const Snapshot& snapshot) {
   return result;
 }
 
-int64_t ScoreAffinity(const PluginState* state, const PodInfo&, const NodeInfo& node) {
+int64_t ScoreAffinity(const PluginState* state, const PodDemand&, const NodeInfo& node) {
   int64_t sum = 0;
   for (const auto& [weight, term] : static_cast<const Preferred*>(state)->terms) {
     if (term.Matches(node)) sum += weight;

@@ -3,13 +3,13 @@
 namespace wherry::plugins {
 namespace {
 
-PreFilter PreFilterName(const PodInfo& pod, const Snapshot&) {
+PreFilter PreFilterName(const PodDemand& pod, const Snapshot&) {
   PreFilter result;
   result.skip = pod.node_name.empty();
   return result;
 }
 
-bool FilterName(const PluginState*, const PodInfo& pod, const NodeInfo& node, Refusal& refusal) {
+bool FilterName(const PluginState*, const PodDemand& pod, const NodeInfo& node, Refusal& refusal) {
   if (pod.node_name == node.name) return true;
   refusal.Add("node(s) didn't match the requested node name");
   refusal.SetUnresolvable();

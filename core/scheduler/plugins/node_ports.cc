@@ -5,13 +5,13 @@
 namespace wherry::plugins {
 namespace {
 
-PreFilter PreFilterPorts(const PodInfo& pod, const Snapshot&) {
+PreFilter PreFilterPorts(const PodDemand& pod, const Snapshot&) {
   PreFilter result;
   result.skip = pod.request.host_ports.empty();
   return result;
 }
 
-bool FilterPorts(const PluginState*, const PodInfo& pod, const NodeInfo& node, Refusal& refusal) {
+bool FilterPorts(const PluginState*, const PodDemand& pod, const NodeInfo& node, Refusal& refusal) {
   for (const HostPort& wanted : pod.request.host_ports) {
     const bool taken = std::any_of(node.host_ports.begin(), node.host_ports.end(),
                                    [&](const HostPort& used) { return used.ConflictsWith(wanted); });

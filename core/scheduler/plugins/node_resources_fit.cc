@@ -8,7 +8,7 @@ struct Texts : PluginState {
   std::vector<std::string> extended;
 };
 
-PreFilter PreFilterFit(const PodInfo& pod, const Snapshot&) {
+PreFilter PreFilterFit(const PodDemand& pod, const Snapshot&) {
   PreFilter result;
   if (pod.request.amounts.extended.empty()) return result;
   auto texts = std::make_unique<Texts>();
@@ -39,7 +39,7 @@ class Check {
   bool fits_ = true;
 };
 
-bool FilterFit(const PluginState* state, const PodInfo& pod, const NodeInfo& node, Refusal& refusal) {
+bool FilterFit(const PluginState* state, const PodDemand& pod, const NodeInfo& node, Refusal& refusal) {
   Check check(refusal);
   if (static_cast<int64_t>(node.pods.size()) + 1 > node.allowed_pods) check.Fail("Too many pods");
   const Amounts& want = pod.request.amounts;

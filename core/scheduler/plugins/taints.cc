@@ -11,23 +11,23 @@ bool Tolerated(const std::vector<Toleration>& tolerations, const Taint& taint) {
 }
 
 // Cordoned nodes take the pods that tolerate the taint which stands for it, whether or not the node carries it.
-PreFilter PreFilterUnschedulable(const PodInfo& pod, const Snapshot&) {
+PreFilter PreFilterUnschedulable(const PodDemand& pod, const Snapshot&) {
   static const Taint kTaint{"node.kubernetes.io/unschedulable", "", TaintEffect::kNoSchedule};
   PreFilter result;
   result.skip = Tolerated(pod.request.tolerations, kTaint);
   return result;
 }
 
-bool FilterUnschedulable(const PluginState*, const PodInfo&, const NodeInfo& node, Refusal& refusal) {
+bool FilterUnschedulable(const PluginState*, const PodDemand&, const NodeInfo& node, Refusal& refusal) {
   if (!node.unschedulable) return true;
   refusal.Add("node(s) were unschedulable");
   refusal.SetUnresolvable();
   return false;
 }
 
-PreFilter PreFilterTaints(const PodInfo&, const Snapshot&) { return {}; }
+PreFilter PreFilterTaints(const PodDemand&, const Snapshot&) { return {}; }
 
-bool FilterTaints(const PluginState*, const PodInfo& pod, const NodeInfo& node, Refusal& refusal) {
+bool FilterTaints(const PluginState*, const PodDemand& pod, const NodeInfo& node, Refusal& refusal) {
   for (const NodeInfo::TaintEntry& entry : node.taints) {
     if (entry.taint.effect == TaintEffect::kPreferNoSchedule) continue;
     if (Tolerated(pod.request.tolerations, entry.taint)) continue;
@@ -38,10 +38,10 @@ bool FilterTaints(const PluginState*, const PodInfo& pod, const NodeInfo& node, 
   return true;
 }
 
-PreScore PreScoreTaints(const PodInfo&, const Snapshot&) { return {}; }
+PreScore PreScoreTaints(const PodDemand&, const Snapshot&) { return {}; }
 
 // How many soft taints the pod does not tolerate.
-int64_t ScoreTaints(const PluginState*, const PodInfo& pod, const NodeInfo& node) {
+int64_t ScoreTaints(const PluginState*, const PodDemand& pod, const NodeInfo& node) {
   int64_t count = 0;
   for (const NodeInfo::TaintEntry& entry : node.taints) {
     if (entry.taint.effect == TaintEffect::kPreferNoSchedule && !Tolerated(pod.request.tolerations, entry.taint)) ++count;

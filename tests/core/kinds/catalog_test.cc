@@ -1,5 +1,4 @@
 #include <catch2/catch.hpp>
-#include <chrono>
 #include <nlohmann/json.hpp>
 
 #include "core/kinds/kind.h"
@@ -34,6 +33,59 @@ TEST_CASE("the built-in catalog loads and answers look-ups") {
   CHECK(catalog->FindType("core.v1", "Volume")->FindField("emptyDir") != nullptr);
   CHECK(catalog->FindType("core.v1", "Volume")->FindField("nothing") == nullptr);
   CHECK(container->full_name == "io.k8s.api.core.v1.Container");
+}
+
+TEST_CASE("every kind is what API clients know it by") {
+  const auto catalog = KindCatalog::BuiltIn();
+  // plural.group, Kind, short name, flags: n(amespaced) s(tatus) g(eneration) c(reate on update) u(nconditional
+  // update), subresources.
+  const char* const expected[] = {
+      "pods Pod po nsu status,binding,eviction,log",
+      "namespaces Namespace ns su status,finalize",
+      "nodes Node no su status",
+      "configmaps ConfigMap cm nu ",
+      "secrets Secret  nu ",
+      "serviceaccounts ServiceAccount sa nu ",
+      "services Service svc nscu status",
+      "endpoints Endpoints ep ncu ",
+      "events Event ev ncu ",
+      "replicationcontrollers ReplicationController rc nsgu status,scale",
+      "daemonsets.apps DaemonSet ds nsgu status",
+      "deployments.apps Deployment deploy nsgu status,scale",
+      "replicasets.apps ReplicaSet rs nsgu status,scale",
+      "statefulsets.apps StatefulSet sts nsgu status,scale",
+      "controllerrevisions.apps ControllerRevision  nu ",
+      "events.events.k8s.io Event ev ncu ",
+      "jobs.batch Job  nsgu status",
+      "cronjobs.batch CronJob cj nsgu status",
+      "poddisruptionbudgets.policy PodDisruptionBudget pdb nsg status",
+      "priorityclasses.scheduling.k8s.io PriorityClass pc gu ",
+      "leases.coordination.k8s.io Lease  nc ",
+      "endpointslices.discovery.k8s.io EndpointSlice  ngu ",
+      "images.wherry.dev Image  sgu status",
+  };
+  REQUIRE(catalog->kinds().size() == std::size(expected));
+  for (size_t i = 0; i < std::size(expected); ++i) {
+    const Kind& kind = *catalog->kinds()[i];
+    std::string line = kind.qualified_plural() + " " + kind.gvk.kind + " ";
+    line += (kind.short_names.empty() ? "" : kind.short_names[0]) + " ";
+    line += std::string(kind.namespaced ? "n" : "") + (kind.has_status ? "s" : "") + (kind.has_generation ? "g" : "") +
+            (kind.create_on_update ? "c" : "") + (kind.unconditional_update ? "u" : "") + " ";
+    for (const Subresource& sub : kind.subresources) line += (line.back() == ' ' ? "" : ",") + sub.name;
+    CHECK(line == expected[i]);
+    CHECK(kind.type->FindField("metadata") != nullptr);
+    CHECK(kind.type->FindField("apiVersion") != nullptr);
+    CHECK(kind.has_status == (kind.FindSubresource("status") != nullptr));
+    CHECK(kind.columns.size() >= 3);
+    CHECK((kind.columns[0].name == "Name" || kind.columns.back().name == "Name"));
+  }
+  CHECK(catalog->Find("", "v1", "pods")->FindSubresource("eviction")->gvk ==
+        GroupVersionKind{"policy", "v1", "Eviction"});
+  CHECK(catalog->Find("", "v1", "namespaces")->verbs ==
+        std::vector<std::string>{"create", "delete", "get", "list", "patch", "update", "watch"});
+  CHECK(catalog->Find("", "v1", "services")->name_format == "dns1035label");
+  CHECK(catalog->Find("", "v1", "events")->selectable.find("source")->second == "source.component");
+  CHECK(catalog->Find("", "v1", "pods")->selectable.contains("spec.nodeName"));
 }
 
 TEST_CASE("events.k8s.io events are a view of the core ones") {

@@ -103,6 +103,7 @@ TEST_CASE("values become canonical") {
        R"({"spec":{"terminationGracePeriodSeconds":0,"containers":[{"name":"","securityContext":{"privileged":false}}],
           "securityContext":{}}})"},
       {"ConfigMap", R"({"data":{"a":null,"b":""}})", R"({"data":{"a":"","b":""}})"},
+      {"ConfigMap", R"({"metadata":{"labels":{"a":null}},"data":{}})", R"({"metadata":{"labels":{"a":""}}})"},
       {"Pod", R"({"spec":{"containers":[null]}})", R"({"spec":{"containers":[{}]}})"},
       {"ConfigMap", R"({"binaryData":{"a":"AA\nE="}})", R"({"binaryData":{"a":"AAE="}})"},
   };

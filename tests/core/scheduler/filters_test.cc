@@ -27,7 +27,7 @@ std::string Verdict(const Row& row) {
   }
   const Profile profile = DefaultProfile();
   const ObjectPtr pod = Stored(PodJson("p", row.pod));
-  const PreparedPod prepared(profile, pod->view<PodInfo>(), snapshot);
+  const PreparedPod prepared(profile, pod->view<PodDemand>(), snapshot);
   if (!prepared.refusal().empty()) return "all: " + prepared.refusal();
   Refusal refusal;
   FilterMask refused_by = 0;

@@ -154,7 +154,7 @@ TEST_CASE("Queue: its own change wakes a refused pod, a status does not") {
   CHECK(b.Next() == "");
   b.queue.Put(Stored(PodJson("a", {{"spec", {{"tolerations", {{{"operator", "Exists"}}}}}}})));
   CHECK(b.Next() == "a");
-  CHECK(b.last->pod->view<PodInfo>().request.tolerations.size() == 1);
+  CHECK(b.last->pod->view<PodDemand>().request.tolerations.size() == 1);
 }
 
 TEST_CASE("Queue: no refusal lasts longer than five minutes, and an empty queue has no timer") {

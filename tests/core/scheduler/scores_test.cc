@@ -13,7 +13,7 @@ namespace {
 // The normalised score of each node of the snapshot, by name; empty when the plugin has no preference.
 std::map<std::string, int64_t> Scores(const ScorePlugin& plugin, const Json& pod, const Snapshot& snapshot) {
   const ObjectPtr object = Stored(pod);
-  const PodInfo& info = object->view<PodInfo>();
+  const PodDemand& info = object->view<PodDemand>();
   const PreScore before = plugin.pre_score(info, snapshot);
   if (before.skip) return {};
   std::vector<int64_t> scores;
@@ -113,7 +113,7 @@ TEST_CASE("The best total wins, and equals share fairly by seed") {
   auto choices = [&](uint64_t seed) {
     Placer placer(seed);
     std::map<std::string, int> count;
-    for (int i = 0; i < 3000; ++i) ++count[placer.Place(profile, pod->view<PodInfo>(), snapshot).node->name];
+    for (int i = 0; i < 3000; ++i) ++count[placer.Place(profile, pod->view<PodDemand>(), snapshot).node->name];
     return count;
   };
   const auto count = choices(7);
@@ -142,7 +142,7 @@ TEST_CASE("The search of a large cluster ends early and goes round") {
   std::map<std::string, int> count;
   for (int i = 0; i < 400; ++i) {
     const ObjectPtr pod = Stored(PodAsking("p" + std::to_string(i), "1", "1Gi"));
-    const Placement placement = placer.Place(profile, pod->view<PodInfo>(), snapshot);
+    const Placement placement = placer.Place(profile, pod->view<PodDemand>(), snapshot);
     REQUIRE(placement.node != nullptr);
     ++count[placement.node->name];
     snapshot.Assume(pod, placement.node->name);

@@ -1,0 +1,43 @@
+#pragma once
+
+#include <filesystem>
+#include <memory>
+#include <string>
+
+#include "core/agent/node_agent_pool.h"
+#include "tests/support/test_cluster.h"
+
+namespace wherry {
+
+// A control plane with node agents, all on the manual clock. Ordinary nodes' containers are simulated as well, by a second
+// runtime that stands for the processes of this machine: it outlives the pool, as the warden does.
+struct AgentCluster {
+  explicit AgentCluster(std::function<void(AgentOptions&)> adjust = {});
+  ~AgentCluster();
+
+  // A server that stops and comes back; processes go on.
+  void StopAgents() { pool.reset(); }
+  void StartAgents();
+
+  void AddNode(const std::string& name, bool simulated = true, Json annotations = Json::object());
+  // A pod bound to `node`; `spec` is merged over one container "app" of image "app:1" with a command.
+  ObjectPtr AddPod(const std::string& name, const std::string& node, Json spec = Json::object(), Json annotations = Json::object());
+  Json Pod(const std::string& name) { return cluster.Document("pods", "default", name); }
+  Json Node(const std::string& name) { return cluster.Document("nodes", "", name); }
+  std::string Phase(const std::string& name);
+  // "waiting CrashLoopBackOff", "running", "terminated Completed"; of the first container.
+  std::string State(const std::string& name);
+  int Restarts(const std::string& name);
+  std::string NodeCondition(const std::string& node, const std::string& type);
+  // Reasons of the events about a pod, in order of their making.
+  std::vector<std::string> Events(const std::string& pod);
+
+  TestCluster cluster;
+  std::filesystem::path data_dir;
+  SimulatedRuntime processes;
+  SimulatedRuntime simulated;
+  AgentOptions options;
+  std::unique_ptr<NodeAgentPool> pool;
+};
+
+}  // namespace wherry

@@ -1,0 +1,330 @@
+#include "core/agent/pod_worker.h"
+
+#include <catch2/catch.hpp>
+#include <nlohmann/json.hpp>
+
+#include "core/runtime/object_view.h"
+#include "tests/core/agent/agent_fixture.h"
+
+namespace wherry {
+namespace {
+
+using std::chrono::milliseconds;
+using std::chrono::seconds;
+
+Json Simulate(const char* behaviour) { return {{kSimulateKey, behaviour}}; }
+
+}  // namespace
+
+TEST_CASE("a bound pod runs") {
+  AgentCluster c;
+  c.AddNode("a");
+  c.AddPod("web", "a");
+  CHECK(c.Phase("web") == "Running");
+  CHECK(c.State("web") == "running");
+  const Json status = c.Pod("web").at("status");
+  CHECK(status.at("podIP") == "127.64.0.2");
+  CHECK(status.at("hostIP") == "127.64.0.1");
+  CHECK(status.at("qosClass") == "BestEffort");
+  CHECK(status.at("containerStatuses").at(0).at("restartCount") == 0);
+  CHECK(c.pool->counters().pod_status_writes == 1);
+}
+
+TEST_CASE("what came before its node runs once the node is there") {
+  AgentCluster c;
+  c.AddPod("web", "a");
+  CHECK(c.Phase("web") == "Pending");
+  c.AddNode("a");
+  CHECK(c.Phase("web") == "Running");
+}
+
+TEST_CASE("a slow start shows, a quick one does not") {
+  AgentCluster c;
+  c.AddNode("a");
+  c.AddPod("slow", "a", {}, Simulate(R"({"startLatency":"50ms"})"));
+  CHECK(c.State("slow") == "none");
+  c.cluster.Advance(milliseconds(30));
+  CHECK(c.State("slow") == "waiting ContainerCreating");
+  c.cluster.Advance(milliseconds(30));
+  CHECK(c.State("slow") == "running");
+  const uint64_t before = c.pool->counters().pod_status_writes;
+  c.AddPod("quick", "a", {}, Simulate(R"({"startLatency":"10ms"})"));
+  c.cluster.Advance(milliseconds(60));
+  CHECK(c.pool->counters().pod_status_writes == before + 1);
+}
+
+TEST_CASE("crashes are restarted with back-off") {
+  AgentCluster c;
+  c.AddNode("a");
+  c.AddPod("crash", "a", {}, Simulate(R"({"exitCode":1,"exitAfter":"1s"})"));
+  CHECK(c.State("crash") == "running");
+  c.cluster.Advance(seconds(1));  // the first restart is at once
+  CHECK(c.State("crash") == "running");
+  CHECK(c.Restarts("crash") == 1);
+  c.cluster.Advance(seconds(1));
+  CHECK(c.State("crash") == "waiting CrashLoopBackOff");
+  CHECK(c.Phase("crash") == "Running");
+  c.cluster.Advance(seconds(9));
+  CHECK(c.State("crash") == "waiting CrashLoopBackOff");
+  c.cluster.Advance(seconds(1));
+  CHECK(c.State("crash") == "running");
+  CHECK(c.Restarts("crash") == 2);
+  CHECK(c.simulated.starts() == 3);
+}
+
+TEST_CASE("exit codes and policies, through the whole agent") {
+  struct Row {
+    const char* policy;
+    const char* behaviour;
+    const char* phase;
+    const char* state;
+  };
+  const Row rows[] = {
+      {"Never", R"({"exitCode":0})", "Succeeded", "terminated Completed"},
+      {"Never", R"({"exitCode":3})", "Failed", "terminated Error"},
+      {"OnFailure", R"({"exitCode":0})", "Succeeded", "terminated Completed"},
+      {"OnFailure", R"({"exitCode":3,"times":1})", "Running", "running"},
+      {"Never", R"({"startError":"no such program"})", "Failed", "terminated StartError"},
+      {"Always", R"({"startError":"no such program"})", "Running", "waiting RunContainerError"},
+      {"Always", R"({"startError":"no image","startErrorReason":"ErrImagePull"})", "Pending", "waiting ErrImagePull"},
+      {"Always", R"({"startError":"no config","startErrorReason":"CreateContainerConfigError"})", "Pending", "waiting CreateContainerConfigError"},
+  };
+  for (const Row& row : rows) {
+    CAPTURE(row.policy, row.behaviour);
+    AgentCluster c;
+    c.AddNode("a");
+    c.AddPod("p", "a", {{"restartPolicy", row.policy}}, Simulate(row.behaviour));
+    CHECK(c.Phase("p") == row.phase);
+    CHECK(c.State("p") == row.state);
+    c.cluster.Advance(seconds(1));
+    if (std::string(row.state) == "waiting ErrImagePull") CHECK(c.State("p") == "waiting ImagePullBackOff");
+  }
+}
+
+TEST_CASE("deletion in two steps") {
+  AgentCluster c;
+  c.AddNode("a");
+  c.AddPod("web", "a", {}, Simulate(R"({"stopLatency":"2s"})"));
+  c.cluster.Delete("pods", "default", "web");
+  CHECK(c.Pod("web").at("metadata").contains("deletionTimestamp"));
+  CHECK(c.State("web") == "running");
+  c.cluster.Advance(seconds(1));
+  CHECK(c.simulated.running() == 1);
+  c.cluster.Advance(seconds(1));
+  CHECK(c.Phase("web") == "gone");
+  CHECK(c.simulated.running() == 0);
+  CHECK(c.pool->pod_count() == 0);
+}
+
+TEST_CASE("who ignores SIGTERM is killed after the grace, or sooner when asked again") {
+  AgentCluster c;
+  c.AddNode("a");
+  c.AddPod("deaf", "a", {}, Simulate(R"({"stopLatency":"never"})"));
+  c.cluster.Delete("pods", "default", "deaf");
+  c.cluster.Advance(seconds(29));
+  CHECK(c.Phase("deaf") == "Running");
+  SECTION("the grace of the pod") {
+    c.cluster.Advance(seconds(1));
+    CHECK(c.Phase("deaf") == "gone");
+  }
+  SECTION("a shorter one") {
+    c.AddPod("deaf2", "a", {}, Simulate(R"({"stopLatency":"never"})"));
+    c.cluster.Delete("pods", "default", "deaf2");
+    DeleteOptions soon;
+    soon.grace_period_seconds = 2;
+    c.cluster.Delete("pods", "default", "deaf2", soon);
+    c.cluster.Advance(seconds(2));
+    CHECK(c.Phase("deaf2") == "gone");
+  }
+  SECTION("none at all") {
+    DeleteOptions now;
+    now.grace_period_seconds = 0;
+    c.cluster.Delete("pods", "default", "deaf", now);
+    CHECK(c.Phase("deaf") == "gone");
+    c.cluster.Advance(milliseconds(1));
+    CHECK(c.simulated.running() == 0);
+    CHECK(c.pool->pod_count() == 0);
+  }
+}
+
+TEST_CASE("finished pods go at once when deleted") {
+  AgentCluster c;
+  c.AddNode("a");
+  c.AddPod("job", "a", {{"restartPolicy", "Never"}}, Simulate(R"({"exitCode":0})"));
+  REQUIRE(c.Phase("job") == "Succeeded");
+  c.cluster.Delete("pods", "default", "job");
+  CHECK(c.Phase("job") == "gone");
+  CHECK(c.pool->pod_count() == 0);
+}
+
+TEST_CASE("a pod made again under its name is another pod") {
+  AgentCluster c;
+  c.AddNode("a");
+  c.AddPod("web", "a");
+  DeleteOptions now;
+  now.grace_period_seconds = 0;
+  c.cluster.Delete("pods", "default", "web", now);
+  c.AddPod("web", "a");
+  CHECK(c.Phase("web") == "Running");
+  CHECK(c.simulated.running() == 1);
+  CHECK(c.pool->pod_count() == 1);
+  CHECK(c.Pod("web").at("status").at("podIP") == "127.64.0.3");  // the first address rests
+}
+
+TEST_CASE("a node that goes takes its processes along") {
+  AgentCluster c;
+  c.AddNode("a");
+  c.AddPod("web", "a");
+  const uint64_t writes = c.pool->counters().pod_status_writes;
+  c.cluster.Delete("nodes", "", "a");
+  c.cluster.Advance(seconds(1));
+  CHECK(c.simulated.running() == 0);
+  CHECK(c.pool->pod_count() == 0);
+  CHECK(c.pool->counters().pod_status_writes == writes);
+}
+
+TEST_CASE("a host port belongs to one pod of a node") {
+  AgentCluster c;
+  c.AddNode("a");
+  c.AddNode("b");
+  const Json spec = Json::parse(R"({"containers":[{"name":"app","image":"app:1","command":["app"],"ports":[{"containerPort":80,"hostPort":8080}]}]})");
+  c.AddPod("first", "a", spec);
+  c.AddPod("second", "a", spec);
+  c.AddPod("elsewhere", "b", spec);
+  CHECK(c.Phase("first") == "Running");
+  CHECK(c.Phase("second") == "Failed");
+  CHECK(StringAt(c.Pod("second"), "status.reason") == "NodePorts");
+  CHECK(c.Phase("elsewhere") == "Running");
+}
+
+TEST_CASE("init containers run first") {
+  AgentCluster c;
+  c.AddNode("a");
+  c.AddPod("web", "a", Json::parse(R"({"initContainers":[{"name":"init","image":"i","command":["i"]}]})"),
+           Simulate(R"({"containers":{"init":{"exitCode":0,"exitAfter":"2s"}}})"));
+  CHECK(c.Phase("web") == "Pending");
+  CHECK(c.State("web") == "waiting PodInitializing");
+  c.cluster.Advance(seconds(2));
+  CHECK(c.Phase("web") == "Running");
+  CHECK(c.Pod("web").at("status").at("initContainerStatuses").at(0).at("state").at("terminated").at("reason") == "Completed");
+}
+
+TEST_CASE("notReady holds back readiness") {
+  AgentCluster c;
+  c.AddNode("a");
+  c.AddPod("web", "a", {}, Simulate(R"({"notReady":true})"));
+  CHECK(c.Phase("web") == "Running");
+  CHECK(c.Pod("web").at("status").at("containerStatuses").at(0).at("ready") == false);
+}
+
+TEST_CASE("events tell the story of a container") {
+  AgentCluster c;
+  c.AddNode("a", false);
+  c.AddPod("web", "a");
+  CHECK(c.Events("web") == std::vector<std::string>{"Pulled", "Created", "Started"});
+  c.cluster.Delete("pods", "default", "web");
+  CHECK(c.Events("web") == std::vector<std::string>{"Pulled", "Created", "Started", "Killing"});
+}
+
+TEST_CASE("a missing ConfigMap holds a container until it is there") {
+  AgentCluster c;
+  c.AddNode("a", false);
+  c.AddPod("web", "a", Json::parse(R"({"containers":[{"name":"app","image":"app:1","command":["app"],"envFrom":[{"configMapRef":{"name":"conf"}}]}]})"));
+  CHECK(c.State("web") == "waiting CreateContainerConfigError");
+  CHECK(c.Pod("web").at("status").at("containerStatuses").at(0).at("state").at("waiting").at("message") == "configmap \"conf\" not found");
+  c.cluster.Create(Json::parse(R"({"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"conf","namespace":"default"},"data":{"A":"1"}})"));
+  CHECK(c.State("web") == "running");
+}
+
+TEST_CASE("a missing volume source holds the pod") {
+  AgentCluster c;
+  c.AddNode("a", false);
+  c.AddPod("web", "a", Json::parse(R"({"volumes":[{"name":"conf","configMap":{"name":"conf"}}]})"));
+  CHECK(c.State("web") == "waiting ContainerCreating");
+  CHECK(c.Events("web") == std::vector<std::string>{"FailedMount"});
+  c.cluster.Create(Json::parse(R"({"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"conf","namespace":"default"},"data":{"A":"1"}})"));
+  CHECK(c.State("web") == "running");
+}
+
+TEST_CASE("an unknown image without a command is refused until an Image says what it is") {
+  AgentCluster c;
+  c.AddNode("a", false);
+  c.AddPod("web", "a", Json::parse(R"({"containers":[{"name":"app","image":"example.com/thing:1"}]})"));
+  CHECK(c.State("web") == "waiting ErrImagePull");
+  const std::string message = c.Pod("web").at("status").at("containerStatuses").at(0).at("state").at("waiting").at("message");
+  CHECK(message.find("kubectl apply -f -") != std::string::npos);
+  c.cluster.Advance(seconds(1));
+  CHECK(c.State("web") == "waiting ImagePullBackOff");
+  c.cluster.Create(Json::parse(
+      R"({"apiVersion":"wherry.dev/v1","kind":"Image","metadata":{"name":"thing"},"spec":{"references":["example.com/thing"],"command":["/bin/sh"]}})"));
+  CHECK(c.State("web") == "running");
+}
+
+TEST_CASE("a restarted server adopts what runs") {
+  AgentCluster c;
+  c.AddNode("a", false);
+  const ObjectPtr web = c.AddPod("web", "a");
+  const ObjectPtr job = c.AddPod("job", "a", {{"restartPolicy", "Never"}});
+  const ObjectPtr gone = c.AddPod("gone", "a");
+  REQUIRE(c.processes.starts() == 3);
+
+  c.StopAgents();
+  REQUIRE(c.processes.Exit(job->uid() + "/app/0", 7));
+  DeleteOptions now;
+  now.grace_period_seconds = 0;
+  c.cluster.Delete("pods", "default", "gone", now);
+  c.StartAgents();
+  c.cluster.Advance(milliseconds(1));
+
+  CHECK(c.processes.starts() == 3);
+  CHECK(c.State("web") == "running");
+  CHECK(c.Restarts("web") == 0);
+  CHECK(c.Phase("job") == "Failed");
+  CHECK(c.Pod("job").at("status").at("containerStatuses").at(0).at("state").at("terminated").at("exitCode") == 7);
+  CHECK(c.processes.running() == 1);  // "gone" was ended
+  c.cluster.Delete("pods", "default", "web");
+  CHECK(c.Phase("web") == "gone");
+  CHECK(c.processes.running() == 0);
+}
+
+TEST_CASE("a container that started but was not yet told of is adopted, not started twice") {
+  AgentCluster c;
+  c.AddNode("a", false);
+  c.StopAgents();
+  const ObjectPtr web = c.AddPod("web", "a");
+  ContainerSpec spec;
+  spec.id = web->uid() + "/app/0";
+  REQUIRE(c.cluster.Run(c.processes.Start(spec)).ok());
+  c.StartAgents();
+  CHECK(c.processes.starts() == 1);
+  CHECK(c.State("web") == "running");
+}
+
+TEST_CASE("a container nobody can find counts as failed and is run again") {
+  AgentCluster c;
+  c.AddNode("a", false);
+  const ObjectPtr web = c.AddPod("web", "a");
+  c.StopAgents();
+  REQUIRE(c.cluster.Run(c.processes.Remove(web->uid() + "/app/0")).ok());
+  c.StartAgents();
+  CHECK(c.State("web") == "running");
+  CHECK(c.Restarts("web") == 1);
+  const Json last = c.Pod("web").at("status").at("containerStatuses").at(0).at("lastState").at("terminated");
+  CHECK(last.at("reason") == "ContainerStatusUnknown");
+  CHECK(last.at("exitCode") == 255);
+}
+
+TEST_CASE("simulated pods go on after a restart of the server") {
+  AgentCluster c;
+  c.AddNode("a");
+  const ObjectPtr web = c.AddPod("web", "a");
+  c.StopAgents();
+  REQUIRE(c.cluster.Run(c.simulated.Remove(web->uid() + "/app/0")).ok());  // memory is gone with the process
+  c.StartAgents();
+  CHECK(c.State("web") == "running");
+  CHECK(c.Restarts("web") == 0);
+  CHECK(c.simulated.running() == 1);
+  CHECK(c.simulated.starts() == 1);
+}
+
+}  // namespace wherry
