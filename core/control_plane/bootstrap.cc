@@ -14,7 +14,7 @@ struct Row {
   Json object;
 };
 
-std::vector<Row> Rows() {
+std::vector<Row> Rows(const std::string& address, int port) {
   std::vector<Row> rows;
   for (const char* name : {"default", "kube-system", "kube-public", "kube-node-lease"}) {
     rows.push_back({resources::kNamespaces, "", {{"metadata", {{"name", name}}}}});
@@ -29,13 +29,20 @@ std::vector<Row> Rows() {
                   {{"metadata", {{"name", "system-node-critical"}}},
                    {"value", 2000001000},
                    {"description", "For pods that their node cannot do without."}}});
+  rows.push_back({resources::kServices,
+                  "default",
+                  {{"metadata", {{"name", "kubernetes"}, {"labels", {{"component", "apiserver"}, {"provider", "kubernetes"}}}}},
+                   {"spec",
+                    {{"type", "ClusterIP"},
+                     {"clusterIP", address},
+                     {"ports", Json::array({{{"name", "https"}, {"protocol", "TCP"}, {"port", 443}, {"targetPort", port}}})}}}}});
   return rows;
 }
 
 }  // namespace
 
-Task<Status> Bootstrap(Client& client) {
-  std::vector<Row> rows = Rows();
+Task<Status> Bootstrap(Client& client, std::string address, int port) {
+  std::vector<Row> rows = Rows(address, port);
   for (Row& row : rows) {
     const std::string name = row.object["metadata"]["name"];
     if (client.cache().Get(row.resource, row.ns, name)) continue;

@@ -6,6 +6,7 @@
 #include "core/control_plane/bootstrap.h"
 #include "core/registry/admission.h"
 #include "core/registry/indexes.h"
+#include "core/registry/service_addresses.h"
 
 namespace wherry {
 namespace {
@@ -37,6 +38,9 @@ Result<std::unique_ptr<ControlPlane>> ControlPlane::Open(ControlPlaneOptions opt
 
   plane->registry_ = std::make_unique<Registry>(*plane->catalog_, *plane->store_, cache, clock, plane->options_.seed);
   for (const Admission& admission : BuiltInAdmissions()) plane->registry_->AddAdmission(admission);
+  auto addresses = std::make_shared<ServiceAddresses>(*plane->registry_, ServiceAddressOptions());
+  plane->registry_->AddAdmission(ServiceAddresses::Rule(addresses));
+  plane->kubernetes_address_ = addresses->first();
   plane->client_ = NewLocalClient(*plane->registry_, "system:wherry");
 
   const ControllerSettings settings{*plane->catalog_, plane->options_.ca_certificate};
@@ -58,7 +62,7 @@ RuntimeContext ControlPlane::ContextFor(const std::string& name) {
 }
 
 Task<Status> ControlPlane::Bootstrap() {
-  Status status = co_await wherry::Bootstrap(*client_);
+  Status status = co_await wherry::Bootstrap(*client_, kubernetes_address_, options_.api_port);
   co_return status;
 }
 

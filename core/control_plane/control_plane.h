@@ -18,6 +18,7 @@ struct ControlPlaneOptions {
   StoreOptions store;          // `post` and `now` are filled in by the control plane
   uint64_t seed = 0;           // 0 = from the system's entropy
   std::string ca_certificate;  // PEM, published as kube-root-ca.crt
+  int api_port = 6443;         // where the kubernetes Service leads
   AgentOptions agent;
   // What runs the pods of nodes that are not simulated. Null = they are simulated too. Outlives the control plane.
   ContainerRuntime* processes = nullptr;
@@ -63,6 +64,7 @@ class ControlPlane {
   std::unique_ptr<WatchCache> cache_;
   std::unique_ptr<ObjectStore> store_;
   std::unique_ptr<Registry> registry_;
+  std::string kubernetes_address_;
   std::vector<std::unique_ptr<Client>> clients_;
   std::unique_ptr<Client> client_;
   std::vector<std::unique_ptr<Controller>> controllers_;

@@ -1,0 +1,259 @@
+#include "api/server/cluster.h"
+
+#include <fcntl.h>
+#include <spdlog/spdlog.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <asio/io_context.hpp>
+#include <asio/post.hpp>
+#include <asio/signal_set.hpp>
+#include <csignal>
+#include <filesystem>
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <utility>
+
+#include "api/http/pki.h"
+#include "api/http/server.h"
+#include "api/rest/api.h"
+#include "api/server/log_handler.h"
+#include "core/agent/runtime/process_runtime.h"
+#include "core/control_plane/control_plane.h"
+#include "core/kinds/resources.h"
+#include "core/runtime/object_view.h"
+
+namespace wherry {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr int kPortOffset = 8000;
+
+// Where in 127.64.0.0/10 the nodes of a data directory begin: one of 1,024 places, always the same for a directory.
+uint32_t FirstBlock(const std::string& data_dir) {
+  uint32_t hash = 2166136261u;  // FNV-1a
+  for (unsigned char c : data_dir) hash = (hash ^ c) * 16777619u;
+  return (hash ^ hash >> 16) % 1024 * 16;
+}
+
+// The directory exists, is ours and writable: else one clear line.
+Status PrepareDirectory(const std::string& path) {
+  std::error_code error;
+  if (!fs::exists(path, error)) {
+    fs::create_directories(path, error);
+    if (error) return Status::Unavailable("cannot make the data directory " + path + ": " + error.message());
+    ::chmod(path.c_str(), 0700);
+  }
+  if (!fs::is_directory(path, error)) return Status::Unavailable("the data directory " + path + " is not a directory");
+  if (::access(path.c_str(), R_OK | W_OK | X_OK) != 0) {
+    return Status::Unavailable("the data directory " + path + " is not writable by this user: choose another with --data-dir");
+  }
+  struct stat info {};
+  if (::stat(path.c_str(), &info) == 0 && info.st_uid != ::geteuid()) {
+    return Status::Unavailable("the data directory " + path + " belongs to another user (uid " + std::to_string(info.st_uid) +
+                               "): choose another with --data-dir");
+  }
+  if (!fs::exists(path + "/wherry.db", error) && !fs::is_empty(path, error)) {
+    // What a first start that was cut off may have left is ours; anything else is somebody's.
+    for (const auto& entry : fs::directory_iterator(path, error)) {
+      const std::string name = entry.path().filename();
+      if (name == "pki" || name.starts_with("wherry.") || name.starts_with("warden.") || name == "kubeconfig") continue;
+      return Status::Unavailable("the data directory " + path + " is not empty and holds no wherry database (it has \"" + name +
+                                 "\"): choose another with --data-dir");
+    }
+  }
+  return {};
+}
+
+}  // namespace
+
+struct Cluster::State {
+  ClusterOptions options;
+  asio::io_context io{1};
+  std::unique_ptr<Clock> clock;
+  http::Pki pki;
+  std::unique_ptr<ProcessRuntime> processes;
+  std::unique_ptr<ControlPlane> plane;
+  std::unique_ptr<Api> api;
+  std::unique_ptr<http::Server> server;
+  std::function<void()> on_ready;
+  std::optional<asio::signal_set> signals;
+  Status outcome;
+  bool bootstrapped = false;
+  bool ready = false;
+  bool stopping = false;
+
+  Task<> Begin();
+  Task<> End();
+  void WatchNodes();
+  bool NodesReady() const;
+};
+
+bool Cluster::State::NodesReady() const {
+  for (int i = 1; i <= options.nodes; ++i) {
+    const ObjectPtr node = plane->cache().Get(resources::kNodes, "", "node-" + std::to_string(i));
+    if (!node) return false;
+    bool is_ready = false;
+    const JsonPtr document = node->json();
+    for (const Json& condition : ListAt(*document, "status.conditions")) {
+      is_ready = is_ready || (StringAt(condition, "type") == "Ready" && StringAt(condition, "status") == "True");
+    }
+    if (!is_ready) return false;
+  }
+  return true;
+}
+
+void Cluster::State::WatchNodes() {
+  auto check = [this] {
+    if (ready || !NodesReady()) return;
+    ready = true;
+    if (on_ready) on_ready();
+  };
+  plane->cache().bus().AddHandler(resources::kNodes, [this, check](const Event&) {
+    if (!ready) asio::post(io, check);
+  });
+  asio::post(io, check);
+}
+
+Task<> Cluster::State::Begin() {
+  Status status = co_await plane->Bootstrap();
+  if (status.ok()) status = co_await plane->Start();
+  for (int i = 1; status.ok() && i <= options.nodes; ++i) {
+    std::string name = "node-" + std::to_string(i);
+    Json metadata = Json::object();
+    status = co_await plane->agents().EnsureNode(std::move(name), std::move(metadata));
+  }
+  if (!status.ok()) {
+    outcome = status;
+    io.stop();
+    co_return;
+  }
+  bootstrapped = true;
+  WatchNodes();
+}
+
+Task<> Cluster::State::End() {
+  if (options.stop_pods) {
+    spdlog::info("stopping pods grace={}s", std::chrono::duration_cast<std::chrono::seconds>(options.stop_grace).count());
+  } else {
+    spdlog::info("leaving {} pods running, to be adopted by the next server on {}", plane->agents().pod_count(), options.data_dir);
+  }
+  co_await server->Shutdown(std::chrono::seconds(2));
+  plane->Stop();
+  if (options.stop_pods) {
+    co_await plane->agents().StopPods(options.stop_grace);
+    Status stopped = co_await processes->StopWarden();
+    if (!stopped.ok()) spdlog::warn("warden not stopped error=\"{}\"", stopped.message());
+  }
+  // What is committed but not yet acknowledged is still written.
+  while (plane->store().pending() > 0) co_await clock->Sleep(std::chrono::milliseconds(1));
+  io.stop();
+}
+
+Cluster::Cluster(std::unique_ptr<State> state) : state_(std::move(state)) {}
+Cluster::~Cluster() = default;
+
+Result<std::unique_ptr<Cluster>> Cluster::Open(ClusterOptions options) {
+  auto state = std::make_unique<State>();
+  std::error_code error;
+  options.data_dir = fs::absolute(options.data_dir, error).lexically_normal().string();
+  Status status = PrepareDirectory(options.data_dir);
+  if (!status.ok()) return status;
+  state->options = options;
+  state->clock = NewSystemClock(state->io);
+
+  ControlPlaneOptions plane;
+  plane.store.path = options.data_dir + "/wherry.db";
+  plane.store.durability = options.durability;
+  plane.agent.data_dir = options.data_dir;
+  if (!options.pod_cidr.empty()) {
+    const Result<Cidr> range = Cidr::Parse(options.pod_cidr);
+    if (!range.ok()) return range.status();
+    if ((range->base >> 24) != 127 || range->bits < 8 || range->bits > 24) {
+      return Status(Reason::kInvalid, "--pod-cidr " + options.pod_cidr + " is not a block of at least a /24 within 127.0.0.0/8");
+    }
+    plane.agent.pod_cidr = range->ToString();
+  } else {
+    plane.agent.first_block = FirstBlock(options.data_dir);
+  }
+  plane.agent.privileged_port_offset = ::geteuid() == 0 ? 0 : kPortOffset;
+
+  http::ServerOptions server;
+  server.address = options.address;
+  server.port = options.port;
+  http::PkiOptions pki;
+  pki.data_dir = options.data_dir;
+  pki.service_ip = "127.96.0.1";
+  if (options.address != "127.0.0.1") pki.extra_names.push_back(options.address);
+  Result<http::Pki> keys = http::Pki::LoadOrCreate(pki, state->clock->Now());
+  if (!keys.ok()) return keys.status();
+  state->pki = std::move(*keys);
+  Result<http::TlsContextPtr> tls = http::TlsContext::Server(state->pki.server_tls());
+  if (!tls.ok()) return tls.status();
+  server.tls = std::move(*tls);
+
+  // The port is found out before anything acts, because pods and the kubernetes Service are told of it.
+  State* self = state.get();
+  state->server = std::make_unique<http::Server>(state->io.get_executor(), *state->clock, std::move(server),
+                                                 [self](http::ExchangePtr exchange) { return self->api->Handle(std::move(exchange)); });
+  status = state->server->Start();
+  if (!status.ok()) return status;
+  const uint16_t port = state->server->port();
+  plane.api_port = port;
+  plane.ca_certificate = state->pki.authority.certificate;
+  plane.agent.service_host = options.address;
+  plane.agent.service_port = std::to_string(port);
+
+  // The store's lock comes before the warden's connection: only one server may speak for a directory.
+  ProcessRuntimeOptions process_options;
+  process_options.data_dir = options.data_dir;
+  state->processes = std::make_unique<ProcessRuntime>(state->io, *state->clock, std::move(process_options));
+  plane.processes = state->processes.get();
+  Result<std::unique_ptr<ControlPlane>> opened = ControlPlane::Open(std::move(plane), state->io.get_executor(), *state->clock);
+  if (!opened.ok()) return opened.status();
+  state->plane = std::move(*opened);
+
+  ApiOptions api;
+  api.server_address = options.address + ":" + std::to_string(port);
+  state->api = std::make_unique<Api>(state->plane->registry(), state->io.get_executor(), std::move(api));
+  AddBuiltInSubresources(*state->api, state->plane->registry());
+  AddLogHandler(*state->api, *state->plane);
+  state->api->AddReadyCheck("ping", [] { return true; });
+  state->api->AddReadyCheck("bootstrap", [self] { return self->bootstrapped; });
+
+  std::unique_ptr<Cluster> cluster(new Cluster(std::move(state)));
+  status = http::WritePrivateFile(cluster->kubeconfig_path(),
+                                  http::Kubeconfig(cluster->url(), self->pki.authority.certificate, self->pki.admin));
+  if (!status.ok()) return status;
+  return cluster;
+}
+
+Status Cluster::Run(bool handle_signals) {
+  State& state = *state_;
+  if (handle_signals) {
+    state.signals.emplace(state.io, SIGTERM, SIGINT);
+    state.signals->async_wait([this](const std::error_code& error, int signal) {
+      if (error) return;
+      spdlog::info("stopping signal={}", signal == SIGTERM ? "SIGTERM" : "SIGINT");
+      Stop();
+    });
+  }
+  Spawn(state.io.get_executor(), "start", state.Begin());
+  state.io.run();
+  return state.outcome;
+}
+
+void Cluster::Stop() {
+  asio::post(state_->io, [this] {
+    if (std::exchange(state_->stopping, true)) return;
+    Spawn(state_->io.get_executor(), "stop", state_->End());
+  });
+}
+
+uint16_t Cluster::port() const { return state_->server->port(); }
+std::string Cluster::url() const { return "https://" + state_->options.address + ":" + std::to_string(port()); }
+std::string Cluster::kubeconfig_path() const { return state_->options.data_dir + "/kubeconfig"; }
+void Cluster::set_on_ready(std::function<void()> on_ready) { state_->on_ready = std::move(on_ready); }
+
+}  // namespace wherry

@@ -1,0 +1,59 @@
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "core/runtime/time.h"
+#include "store/object_store.h"
+#include "store/status.h"
+
+namespace wherry {
+
+// How a cluster is set up. Paths may be relative; everything else is fixed once it runs.
+struct ClusterOptions {
+  std::string data_dir;           // made when absent (0700); holds the database, keys, logs and pods
+  int nodes = 3;                  // pseudo-nodes to register at start: node-1 … node-N
+  std::string address = "127.0.0.1";
+  uint16_t port = 6443;           // 0 = any free one
+  // Where nodes get their /24 of pod addresses, within 127.0.0.0/8. "" = 127.64.0.0/10, beginning at a place of its own for each
+  // data directory, so that clusters on one machine keep out of each other's way.
+  std::string pod_cidr;
+  Durability durability = Durability::kFull;
+  // On Stop: end the pods' processes, or leave them to be adopted by the next server over the same data directory.
+  bool stop_pods = false;
+  Duration stop_grace = std::chrono::seconds(10);
+};
+
+// A whole cluster in this process: the server behind `wherry up`, and the entry for programs that embed one.
+//
+//   auto cluster = wherry::Cluster::Open(options);   // everything that can be refused is refused here
+//   cluster.value()->Run();                          // until Stop
+//
+// Open, Run and destruction belong to one thread; Stop may be called from any, also from a signal handler's thread.
+class Cluster {
+ public:
+  // Errors name what is wrong and the remedy: the port is in use, the directory is not ours, another server runs on it …
+  static Result<std::unique_ptr<Cluster>> Open(ClusterOptions options);
+  ~Cluster();
+  Cluster(const Cluster&) = delete;
+  Cluster& operator=(const Cluster&) = delete;
+
+  // Serves until Stop, or until SIGTERM or SIGINT when `handle_signals`. The first error of the start ends it.
+  Status Run(bool handle_signals = false);
+  void Stop();
+
+  uint16_t port() const;
+  std::string url() const;              // "https://127.0.0.1:6443"
+  std::string kubeconfig_path() const;  // written before Open returns
+  // Called once, on the running thread, when every node of the start is Ready.
+  void set_on_ready(std::function<void()> on_ready);
+
+ private:
+  struct State;
+  explicit Cluster(std::unique_ptr<State> state);
+  std::unique_ptr<State> state_;
+};
+
+}  // namespace wherry
