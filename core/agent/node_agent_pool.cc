@@ -62,7 +62,7 @@ NodeAgentPool::NodeAgentPool(RuntimeContext context, AgentOptions options, Conta
       process_(process),
       simulated_(simulated),
       services_{context, std::move(options), {}, {}},
-      blocks_(Cidr::Parse(services_.options.pod_cidr).value()),
+      blocks_(Cidr::Parse(services_.options.pod_cidr).value(), services_.options.first_block),
       heartbeats_(context.clock, [this](const std::string& name) {
         if (!stopped_) Spawn(services_.context.executor, "heartbeat of " + name, Beat(name));
       }) {
@@ -89,6 +89,9 @@ Task<Status> NodeAgentPool::Start() {
   for (ContainerRuntime* runtime : {&process_, static_cast<ContainerRuntime*>(&simulated_)}) {
     runtime->set_on_exit([this](const ContainerState& state) {
       if (auto it = workers_.find(UidOf(state.id)); it != workers_.end() && !stopped_) it->second->OnExit(state);
+    });
+    runtime->set_on_note([this](const ContainerState& state) {
+      if (auto it = workers_.find(UidOf(state.id)); it != workers_.end() && !stopped_) it->second->OnNote(state);
     });
     std::vector<ContainerState> found = co_await runtime->List();
     CollectFound(std::move(found));
@@ -168,6 +171,31 @@ Task<Status> NodeAgentPool::EnsureNode(std::string name, Json metadata) {
   co_return Status();
 }
 
+Result<std::unique_ptr<LogStream>> NodeAgentPool::OpenLog(const ObjectPtr& pod, const std::string& container, LogOptions options) {
+  const JsonPtr document = pod->json();
+  Result<LogTarget> target = FindLog(*document, container, options.previous);
+  if (!target.ok()) return target.status();
+  const std::string name = target->container, uid = pod->uid();
+  const int attempt = target->attempt;
+  // A pod without a node, or on a simulated one, has no file: an empty log.
+  const fs::path path = fs::path(services_.options.data_dir) / "logs" / (pod->ns() + "_" + pod->name() + "_" + uid) / name /
+                        (std::to_string(attempt) + ".log");
+  const bool running = target->running;
+  auto ended = [this, uid, name, attempt, running] {
+    if (!running) return true;
+    const PodWorker* worker = Find(uid);
+    if (!worker) return true;
+    const auto& containers = worker->info().containers;
+    for (size_t i = 0; i < containers.size(); ++i) {
+      if (containers[i].name != name) continue;
+      const std::optional<Run>& run = worker->record().containers[i].current;
+      return !run || run->attempt != attempt || !run->running;
+    }
+    return true;
+  };
+  return std::make_unique<LogStream>(services_.context.clock, path.string(), std::move(options), std::move(ended));
+}
+
 // ---- nodes
 
 void NodeAgentPool::TakeBlock(NodeAgent& agent, const std::string& cidr) {
@@ -216,10 +244,7 @@ Task<ReconcileResult> NodeAgentPool::ReconcileNode(std::string name) {
   if (auto it = nodes_.find(name); it != nodes_.end() && (!node || node->uid() != it->second.site->node->uid())) Part(name);
   if (!node || node->view<NodeView>().external || stopped_) co_return result;
   if (nodes_.contains(name) && nodes_[name].synced_revision == node->revision()) co_return result;
-  if (!nodes_.contains(name)) {
-    Meet(node);
-    for (const ObjectPtr& pod : services_.context.client.cache().ByIndex(kIndexNodeName, name)) pod_controller_->queue().Add(KeyOf(*pod));
-  }
+  if (!nodes_.contains(name)) Meet(node);
   NodeAgent& agent = nodes_[name];
   agent.site->node = node;
   const bool was_silent = std::exchange(agent.silent, node->view<NodeView>().silent);
@@ -227,6 +252,7 @@ Task<ReconcileResult> NodeAgentPool::ReconcileNode(std::string name) {
   if (!node->view<NodeView>().pod_cidr.empty()) TakeBlock(agent, node->view<NodeView>().pod_cidr);
 
   result.status = co_await WriteNodeSpec(name);
+  if (result.status.ok()) CallPods(name);
   if (result.status.ok()) result.status = co_await WriteNodeStatus(name, was_silent);
   if (!result.status.ok()) co_return result;
   const auto now_known = nodes_.find(name);
@@ -258,12 +284,17 @@ Task<Status> NodeAgentPool::WriteNodeSpec(std::string name) {
   auto it = nodes_.find(name);
   if (it == nodes_.end()) co_return Status();
   it->second.site->node = *written;
-  const bool had_addresses = it->second.site->addresses != nullptr;
   TakeBlock(it->second, (*written)->view<NodeView>().pod_cidr);
-  if (!had_addresses) {
-    for (const std::string& uid : it->second.site->pods) workers_.at(uid)->RetryNow();
-  }
   co_return Status();
+}
+
+// Once a node has its block, the pods that were bound to it before begin.
+void NodeAgentPool::CallPods(const std::string& name) {
+  auto it = nodes_.find(name);
+  if (it == nodes_.end() || it->second.pods_called || !it->second.site->addresses) return;
+  it->second.pods_called = true;
+  for (const std::string& uid : it->second.site->pods) workers_.at(uid)->RetryNow();
+  for (const ObjectPtr& pod : services_.context.client.cache().ByIndex(kIndexNodeName, name)) pod_controller_->queue().Add(KeyOf(*pod));
 }
 
 Task<Status> NodeAgentPool::WriteNodeStatus(std::string name, bool beat) {
@@ -377,7 +408,9 @@ Task<Status> NodeAgentPool::RenewLease(std::string name, bool simulated) {
 void NodeAgentPool::OnPodEvent(const Event& event, WorkQueue& queue) {
   const std::string& node = event.object->view<BoundView>().node;
   if (node.empty()) return;
-  if (nodes_.contains(node) || workers_.contains(event.object->uid())) queue.Add(KeyOf(*event.object));
+  // The pods of a node that is new wait for CallPods.
+  auto it = nodes_.find(node);
+  if ((it != nodes_.end() && it->second.pods_called) || workers_.contains(event.object->uid())) queue.Add(KeyOf(*event.object));
 }
 
 Task<ReconcileResult> NodeAgentPool::ReconcilePod(std::string key) {
@@ -387,7 +420,7 @@ Task<ReconcileResult> NodeAgentPool::ReconcilePod(std::string key) {
   ObjectPtr pod = cache.Get(resources::kPods, ns, name);
   if (pod && !workers_.contains(pod->uid())) {
     auto it = nodes_.find(pod->view<BoundView>().node);
-    if (it != nodes_.end()) {
+    if (it != nodes_.end() && it->second.pods_called) {
       std::vector<ContainerState> found;
       if (auto kept = found_.extract(pod->uid()); !kept.empty()) found = std::move(kept.mapped());
       workers_[pod->uid()] = std::make_shared<PodWorker>(services_, it->second.site, pod, std::move(found));
@@ -400,7 +433,8 @@ Task<ReconcileResult> NodeAgentPool::ReconcilePod(std::string key) {
   for (const std::string& uid : uids) {
     const std::shared_ptr<PodWorker> worker = workers_.at(uid);
     pod = cache.Get(resources::kPods, ns, name);
-    const ReconcileResult one = co_await worker->Sync(pod && pod->uid() == uid ? pod : nullptr);
+    if (pod && pod->uid() != uid) pod = nullptr;
+    const ReconcileResult one = co_await worker->Sync(std::move(pod));
     if (!one.status.ok()) result.status = one.status;
     if (one.requeue_after > Duration::zero() && (result.requeue_after == Duration::zero() || one.requeue_after < result.requeue_after)) {
       result.requeue_after = one.requeue_after;

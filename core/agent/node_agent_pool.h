@@ -10,6 +10,7 @@
 #include "core/agent/agent_options.h"
 #include "core/agent/container_runtime.h"
 #include "core/agent/heartbeats.h"
+#include "core/agent/logs.h"
 #include "core/agent/node_status.h"
 #include "core/agent/pod_worker.h"
 #include "core/agent/runtime/simulated_runtime.h"
@@ -46,6 +47,9 @@ class NodeAgentPool {
   // Makes a Node object unless there is one; its agent follows by itself. `metadata` may bring labels and annotations.
   Task<Status> EnsureNode(std::string name, Json metadata);
 
+  // The log of a container of `pod`, "" = its only or default one. Errors as FindLog's. The stream must not outlive the pool.
+  Result<std::unique_ptr<LogStream>> OpenLog(const ObjectPtr& pod, const std::string& container, LogOptions options);
+
   size_t node_count() const { return nodes_.size(); }
   size_t pod_count() const { return workers_.size(); }
   // The worker of a pod, or null.
@@ -64,6 +68,7 @@ class NodeAgentPool {
     uint64_t synced_revision = 0;
     Time status_beat{};      // when heartbeat times were last written
     std::string not_ready;   // why, besides what the simulation asks
+    bool pods_called = false;  // the pods bound before the agent came were put on the queue
     bool silent = false;     // simulated: a node that no longer speaks
   };
 
@@ -72,6 +77,7 @@ class NodeAgentPool {
   void Meet(const ObjectPtr& node);
   void Part(const std::string& name);
   Task<Status> WriteNodeSpec(std::string name);
+  void CallPods(const std::string& name);
   Task<Status> WriteNodeStatus(std::string name, bool beat);
   void TakeBlock(NodeAgent& agent, const std::string& cidr);
   Task<> Beat(std::string name);

@@ -158,6 +158,17 @@ Result<std::map<std::string, std::string>> PodVolumes::Prepare(const EnvSources&
   return out;
 }
 
+std::map<std::string, std::string> PodVolumes::Places(const Json& pod) const {
+  std::map<std::string, std::string> out;
+  const Json* volumes = FindPath(pod, "spec.volumes");
+  if (!volumes || !volumes->is_array()) return out;
+  for (const Json& volume : *volumes) {
+    const std::string name = StringAt(volume, "name");
+    out[name] = StringAt(volume, "hostPath.path", (directory_ / name).string());
+  }
+  return out;
+}
+
 Result<std::string> PodVolumes::PrepareOne(const EnvSources& sources, const Json& volume) {
   const std::string name = StringAt(volume, "name");
   if (const Json* host = FindPath(volume, "hostPath")) {

@@ -24,6 +24,8 @@ class PodVolumes {
 
   // `sources.container` is not looked at.
   Result<std::map<std::string, std::string>> Prepare(const EnvSources& sources);
+  // Where the volumes are that an earlier Prepare put in place; touches nothing.
+  std::map<std::string, std::string> Places(const Json& pod) const;
 
  private:
   Result<std::string> PrepareOne(const EnvSources& sources, const Json& volume);

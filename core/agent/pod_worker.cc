@@ -132,6 +132,15 @@ void PodWorker::OnExit(const ContainerState& state) {
   services_.wake(key_);
 }
 
+void PodWorker::OnNote(const ContainerState& state) {
+  std::string name;
+  int attempt = 0;
+  if (!SplitId(state.id, &name, &attempt) || state.steered_note.empty()) return;
+  for (size_t i = 0; i < info_.containers.size(); ++i) {
+    if (info_.containers[i].name == name) Record(EventType::kNormal, "PortSteered", state.steered_note, i);
+  }
+}
+
 void PodWorker::Abandon() {
   if (abandoned_) return;
   abandoned_ = true;
@@ -296,16 +305,16 @@ Task<> PodWorker::SignalContainer(size_t i, int signal) {
 // The pod's address, directories and volumes.
 void PodWorker::PrepareSandbox() {
   const JsonPtr document = pod_->json();
-  std::string failure;
-  if (!site_->addresses) {
-    failure = "the node has no pod addresses yet";
-  } else {
-    place_.node_address = site_->addresses->node_address();
-    const bool host_network = BoolAt(*document, "spec.hostNetwork");
-    if (host_network) place_.pod_ip = place_.node_address;
-    if (place_.pod_ip.empty()) place_.pod_ip = site_->addresses->Allocate(info_.uid);
-    if (place_.pod_ip.empty()) failure = "failed to create pod sandbox: no free address on node " + site_->name;
+  if (!site_->addresses) {  // the node is new; its agent calls again when it has its block
+    sandbox_failures_ = 1;
+    record_.sandbox_retry_at = services_.context.clock.Now() + kBackoffBase;
+    return;
   }
+  std::string failure;
+  place_.node_address = site_->addresses->node_address();
+  if (BoolAt(*document, "spec.hostNetwork")) place_.pod_ip = place_.node_address;
+  if (place_.pod_ip.empty()) place_.pod_ip = site_->addresses->Allocate(info_.uid);
+  if (place_.pod_ip.empty()) failure = "failed to create pod sandbox: no free address on node " + site_->name;
   if (failure.empty() && !site_->simulated()) {
     if (site_->node) {
       const JsonPtr node = site_->node->json();
@@ -316,11 +325,13 @@ void PodWorker::PrepareSandbox() {
     static const Json none = Json::object();
     const EnvSources sources{services_.context.client.cache(), *document, none, place_.node_name, place_.node_address, place_.pod_ip,
                              place_.node_milli_cpu, place_.node_memory, place_.node_ephemeral};
-    auto volumes = PodVolumes(place_.directory / "volumes", services_.options.tokens).Prepare(sources);
-    if (volumes.ok()) {
-      place_.volumes = std::move(*volumes);
+    PodVolumes volumes(place_.directory / "volumes", services_.options.tokens);
+    const bool adopted = std::any_of(record_.containers.begin(), record_.containers.end(), [](const auto& c) { return c.current; });
+    Result<std::map<std::string, std::string>> places = adopted ? volumes.Places(*document) : volumes.Prepare(sources);
+    if (places.ok()) {
+      place_.volumes = std::move(*places);
     } else {
-      failure = volumes.status().message();
+      failure = places.status().message();
     }
   }
   if (failure.empty()) {

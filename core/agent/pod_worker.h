@@ -57,6 +57,8 @@ class PodWorker : public std::enable_shared_from_this<PodWorker> {
   Task<ReconcileResult> Sync(ObjectPtr pod);
   // A container of this pod ended.
   void OnExit(const ContainerState& state);
+  // A container has something to say about its ports.
+  void OnNote(const ContainerState& state);
   // The node is gone: the processes are stopped, nothing is written any more.
   void Abandon();
   // Something that a start waits for (a ConfigMap, an Image) may be there now.

@@ -36,7 +36,7 @@ void AgentCluster::AddNode(const std::string& name, bool is_simulated, Json anno
 
 ObjectPtr AgentCluster::AddPod(const std::string& name, const std::string& node, Json spec, Json annotations) {
   Json base = {{"nodeName", node}, {"containers", Json::array({{{"name", "app"}, {"image", "app:1"}, {"command", {"app"}}}})}};
-  base.merge_patch(spec);
+  if (spec.is_object()) base.merge_patch(spec);
   return cluster.Create({{"apiVersion", "v1"},
                          {"kind", "Pod"},
                          {"metadata", {{"name", name}, {"namespace", "default"}, {"annotations", std::move(annotations)}}},

@@ -106,10 +106,9 @@ TEST_CASE("a simulated node can fall silent, be not ready and be under pressure"
   CHECK(c.pool->counters().lease_writes == before + 1);
 }
 
-TEST_CASE("five thousand nodes cost few writes") {
+TEST_CASE("thousands of nodes cost few writes") {
   AgentCluster c;
-  constexpr uint64_t kNodes = 5000;
-  std::vector<ObjectPtr> nodes;
+  constexpr uint64_t kNodes = 2000;
   for (uint64_t i = 0; i < kNodes; ++i) c.AddNode("n" + std::to_string(i));
   CHECK(c.pool->node_count() == kNodes);
   NodeAgentPool::Counters counters = c.pool->counters();
