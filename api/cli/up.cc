@@ -83,6 +83,9 @@ void AddUpCommand(CLI::App& app, int* exit_code) {
   up->add_option("--data-dir", flags->cluster.data_dir, "where the database, keys, logs and pods live")->capture_default_str();
   up->add_option("--address", flags->cluster.address, "address to serve on")->capture_default_str()->check(CLI::ValidIPV4);
   up->add_option("--port", flags->cluster.port, "port to serve on; 0 = any free one")->capture_default_str();
+  up->add_option("--pod-cidr", flags->cluster.pod_cidr,
+                 "where nodes get their /24 of pod addresses, within 127.0.0.0/8 (default: a part of 127.64.0.0/10 chosen by the "
+                 "data directory)");
   up->add_option("--durability", flags->durability,
                  "full: fsync every commit; normal: survive a crash of the process; memory: for tests")
       ->capture_default_str()

@@ -33,7 +33,7 @@ const KindCatalog& Catalog() {
 
 }  // namespace
 
-ControllerCluster::ControllerCluster(uint64_t seed) {
+ControllerCluster::ControllerCluster(uint64_t seed) : seed_(seed) {
   StoreOptions options;
   options.path = ":memory:";
   options.durability = Durability::kMemory;
@@ -56,18 +56,22 @@ ControllerCluster::ControllerCluster(uint64_t seed) {
 
   const ControllerSettings settings{Catalog(), "-----BEGIN CERTIFICATE-----\ntest\n"};
   for (const ControllerRow& row : AllControllers()) {
-    clients_.push_back(NewLocalClient(*registry_, row.name));
-    const RuntimeContext context{*clients_.back(), clock_, io_.get_executor(), seed};
-    ControllerSpec spec = row.make(context, settings);
-    auto count = reconciles_[row.name] = std::make_shared<int>(0);
-    spec.reconcile = [count, inner = std::move(spec.reconcile)](std::string key) {
-      ++*count;
-      return inner(std::move(key));
-    };
-    controllers_.push_back(std::make_unique<Controller>(context, std::move(spec)));
+    Start(row.name, [&](RuntimeContext context) { return row.make(context, settings); });
   }
-  for (const auto& controller : controllers_) controller->Start();
   Settle();
+}
+
+void ControllerCluster::Start(const std::string& name, const std::function<ControllerSpec(RuntimeContext)>& make) {
+  clients_.push_back(NewLocalClient(*registry_, name));
+  const RuntimeContext context{*clients_.back(), clock_, io_.get_executor(), seed_};
+  ControllerSpec spec = make(context);
+  auto count = reconciles_[name] = std::make_shared<int>(0);
+  spec.reconcile = [count, inner = std::move(spec.reconcile)](std::string key) {
+    ++*count;
+    return inner(std::move(key));
+  };
+  controllers_.push_back(std::make_unique<Controller>(context, std::move(spec)));
+  controllers_.back()->Start();
 }
 
 ControllerCluster::~ControllerCluster() {

@@ -59,6 +59,9 @@ class ControllerCluster {
   // How often a controller looked at anything.
   int Reconciles(const std::string& controller) const;
 
+  // One more controller, started; `name` is counted like the others.
+  void Start(const std::string& name, const std::function<ControllerSpec(RuntimeContext)>& make);
+
   Registry& registry() { return *registry_; }
   WatchCache& cache() { return *cache_; }
   Client& client() { return *clients_.front(); }
@@ -72,6 +75,7 @@ class ControllerCluster {
   T Run(Task<T> task);
   const Kind& KindOf(const Json& object) const;
 
+  const uint64_t seed_;
   asio::io_context io_;
   ManualClock clock_;
   EventBus bus_;
