@@ -58,7 +58,8 @@ Status Apply::ApplyOne(const Placement& place) {
   if (!live.ok()) {
     if (live.status().reason() != Reason::kNotFound) return live.status();
     const Result<Json> made = session_.Send(
-        "POST", Target(place.type.Path(place.name_space), {{"fieldManager", kFieldManager}, {"fieldValidation", "Strict"}}),
+        "POST",
+        Target(place.type.Path(place.name_space), {{"fieldManager", kFieldManager}, {"fieldValidation", "Strict"}}),
         "application/json", wanted);
     if (!made.ok()) return made.status();
   } else {
@@ -141,7 +142,8 @@ int Apply::Run(std::chrono::milliseconds timeout) {
 
 int RunApply(const ApplyFlags& flags) {
   std::chrono::milliseconds timeout;
-  if (!ParseDuration(flags.timeout, &timeout)) return Fail("--timeout: \"" + flags.timeout + "\" is not a duration such as 30s");
+  if (!ParseDuration(flags.timeout, &timeout))
+    return Fail("--timeout: \"" + flags.timeout + "\" is not a duration such as 30s");
   Result<std::unique_ptr<Session>> session = flags.common.Connect();
   if (!session.ok()) return Fail(session.status());
   Result<Placer> placer = Placer::Make(**session, flags.common);

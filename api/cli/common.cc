@@ -47,15 +47,15 @@ bool ParseDuration(std::string_view text, std::chrono::milliseconds* out) {
     std::string_view name;
     double milliseconds;
   };
-  static constexpr Unit kUnits[] = {{"ms", 1}, {"h", 3'600'000}, {"m", 60'000}, {"s", 1'000}, {"us", 1e-3}, {"ns", 1e-6}};
+  static constexpr Unit kUnits[] = {{"ms", 1},    {"h", 3'600'000}, {"m", 60'000},
+                                    {"s", 1'000}, {"us", 1e-3},     {"ns", 1e-6}};
   double total = 0;
   bool first = true;
   if (text.empty()) return false;
   while (!text.empty()) {
     if (text.front() != '.' && (text.front() < '0' || text.front() > '9')) return false;
     double value = 0;
-    const auto [end, error] =
-        std::from_chars(text.data(), text.data() + text.size(), value, std::chars_format::fixed);
+    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value, std::chars_format::fixed);
     if (error != std::errc()) return false;
     const bool whole = first && end == text.data() + text.size();
     text.remove_prefix(static_cast<size_t>(end - text.data()));

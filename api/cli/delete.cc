@@ -177,7 +177,8 @@ int Delete::Run(std::chrono::milliseconds timeout) {
 
 int RunDelete(const DeleteFlags& flags) {
   std::chrono::milliseconds timeout;
-  if (!ParseDuration(flags.timeout, &timeout)) return Fail("--timeout: \"" + flags.timeout + "\" is not a duration such as 30s");
+  if (!ParseDuration(flags.timeout, &timeout))
+    return Fail("--timeout: \"" + flags.timeout + "\" is not a duration such as 30s");
   if (flags.files.empty() == flags.arguments.empty()) return Fail("say what to delete: either -f FILE, or TYPE NAME…");
   Result<std::unique_ptr<Session>> session = flags.common.Connect();
   if (!session.ok()) return Fail(session.status());
@@ -204,7 +205,8 @@ void AddDeleteCommand(CLI::App& app, int* exit_code) {
   command->add_option("--wait", flags->wait, "wait until the objects are gone")->capture_default_str();
   command->add_option("--timeout", flags->timeout, "how long to wait; 0 = without limit")->capture_default_str();
   command->add_flag("--ignore-not-found", flags->ignore_not_found, "objects that are not there are no error");
-  command->add_option("--cascade", flags->cascade, "what becomes of what the objects own: background, foreground, orphan")
+  command
+      ->add_option("--cascade", flags->cascade, "what becomes of what the objects own: background, foreground, orphan")
       ->capture_default_str()
       ->check(CLI::IsMember({"background", "foreground", "orphan"}));
   command->callback([flags, exit_code] { *exit_code = cli::RunDelete(*flags); });

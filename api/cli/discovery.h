@@ -33,8 +33,8 @@ class Discovery {
   // Reads the legacy documents: /api, /apis and one per group and version.
   static Result<Discovery> Load(Session& session);
 
-  // By plural, singular, short name or kind (any case), each optionally with ".group" or ".version.group". Plurals win over
-  // singulars and those over short names; among equals the first type. The error suggests the nearest name.
+  // By plural, singular, short name or kind (any case), each optionally with ".group" or ".version.group". Plurals win
+  // over singulars and those over short names; among equals the first type. The error suggests the nearest name.
   Result<ResourceType> Resolve(std::string_view word) const;
   // The types of a category such as "all"; empty when there is no such category.
   std::vector<ResourceType> Category(std::string_view name) const;

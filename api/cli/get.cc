@@ -178,7 +178,8 @@ void Get::ShowDocuments(const std::vector<Selection>& selections) {
     if (!objects.empty()) PrintDocument(*objects[0].first, objects[0].second, false);
     return;
   }
-  Json list = {{"apiVersion", "v1"}, {"kind", "List"}, {"items", Json::array()}, {"metadata", {{"resourceVersion", ""}}}};
+  Json list = {
+      {"apiVersion", "v1"}, {"kind", "List"}, {"items", Json::array()}, {"metadata", {{"resourceVersion", ""}}}};
   for (auto& [type, object] : objects) list["items"].push_back(std::move(object));
   PrintDocument(selections[0].type, list, false);
 }
@@ -287,11 +288,13 @@ int RunGet(const GetFlags& flags) {
 void AddGetCommand(CLI::App& app, int* exit_code) {
   auto flags = std::make_shared<cli::GetFlags>();
   CLI::App* get = app.add_subcommand("get", "Show objects of the cluster");
-  get->add_option("TYPE", flags->arguments, "TYPE[,TYPE…] [NAME…], or TYPE/NAME…; `all` for the usual ones")->required();
+  get->add_option("TYPE", flags->arguments, "TYPE[,TYPE…] [NAME…], or TYPE/NAME…; `all` for the usual ones")
+      ->required();
   cli::AddCommonFlags(*get, &flags->common);
   get->add_flag("-A,--all-namespaces", flags->all_namespaces, "look in every namespace");
   get->add_option("-l,--selector", flags->selector, "labels that objects must have, such as app=web");
-  get->add_option("--field-selector", flags->field_selector, "fields that objects must have, such as status.phase=Running");
+  get->add_option("--field-selector", flags->field_selector,
+                  "fields that objects must have, such as status.phase=Running");
   get->add_option("-o,--output", flags->output, "wide, json, yaml or name")
       ->check(CLI::IsMember({"wide", "json", "yaml", "name"}));
   get->add_flag("-w,--watch", flags->watch, "go on with each change, until interrupted");

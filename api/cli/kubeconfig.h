@@ -24,8 +24,8 @@ struct Access {
   std::string name_space;  // "default" when the context names none
 };
 
-// The context `context` ("" = current-context) of a kubeconfig's text. Relative file names are relative to the directory
-// of `source`. Errors name `source` and the field.
+// The context `context` ("" = current-context) of a kubeconfig's text. Relative file names are relative to the
+// directory of `source`. Errors name `source` and the field.
 Result<Access> ParseKubeconfig(std::string_view text, const std::string& source, const std::string& context = {});
 
 // Reads the kubeconfig at `explicit_path`; when that is "", the first existing file of $KUBECONFIG, unless

@@ -30,7 +30,8 @@ std::vector<Piece> SplitYaml(std::string_view text) {
     const size_t end = text.find('\n');
     std::string_view line = text.substr(0, end == std::string_view::npos ? text.size() : end + 1);
     text.remove_prefix(line.size());
-    const bool marker = line.starts_with("---") && (line.size() == 3 || std::string_view(" \t\r\n").find(line[3]) != std::string_view::npos);
+    const bool marker = line.starts_with("---") &&
+                        (line.size() == 3 || std::string_view(" \t\r\n").find(line[3]) != std::string_view::npos);
     if (marker) {
       out.push_back({std::string(line_number - 1, '\n'), line_number});
       line.remove_prefix(3);
@@ -151,7 +152,8 @@ void ReadManifests(std::string_view text, const std::string& name, Manifests* ou
   for (const Piece& piece : pieces) {
     ++number;
     std::string where = name;
-    if (pieces.size() > 1) where += ", document " + std::to_string(number) + " (line " + std::to_string(piece.line) + ")";
+    if (pieces.size() > 1)
+      where += ", document " + std::to_string(number) + " (line " + std::to_string(piece.line) + ")";
     Result<Json> document = read(piece, as_json);
     if (!document.ok()) {
       out->errors.push_back(where + ": " + document.status().message());

@@ -21,11 +21,12 @@ struct Manifests {
   std::vector<std::string> errors;
 };
 
-// Reads every document of a text: YAML documents between "---" lines, or JSON objects one after another. Lists (kind List
-// or …List with items) are taken apart; empty documents are skipped. Line numbers in errors are those of the text.
+// Reads every document of a text: YAML documents between "---" lines, or JSON objects one after another. Lists (kind
+// List or …List with items) are taken apart; empty documents are skipped. Line numbers in errors are those of the text.
 void ReadManifests(std::string_view text, const std::string& name, Manifests* out);
 
-// Reads files, directories (their *.yaml, *.yml and *.json by name, with `recursive` also below) and "-" (standard input).
+// Reads files, directories (their *.yaml, *.yml and *.json by name, with `recursive` also below) and "-" (standard
+// input).
 Manifests LoadManifests(const std::vector<std::string>& paths, bool recursive);
 
 }  // namespace wherry::cli

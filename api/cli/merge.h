@@ -18,9 +18,9 @@ Json WithLastApplied(Json manifest);
 //  - a field of `wanted` that `live` does not have, or has otherwise, is set;
 //  - a field that the last applied manifest had and `wanted` has not is removed;
 //  - any other field of `live` is left alone: somebody else owns it.
-// Lists are one value: replaced as a whole, with the wanted one, when the live list lacks something that is wanted, or when
-// the manifest's list changed. Fields that the server adds to list elements (defaults) make no difference.
-// An empty object when nothing is to be done.
+// Lists are one value: replaced as a whole, with the wanted one, when the live list lacks something that is wanted, or
+// when the manifest's list changed. Fields that the server adds to list elements (defaults) make no difference. An
+// empty object when nothing is to be done.
 Json ThreeWayMergePatch(const Json& wanted, const Json& live);
 
 }  // namespace wherry::cli

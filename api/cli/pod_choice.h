@@ -7,8 +7,8 @@
 
 namespace wherry::cli {
 
-// The label selector, as a query takes it, of the pods that belong to an object: a workload's spec.selector (matchLabels
-// and matchExpressions) or a Service's plain map. "" when it has none.
+// The label selector, as a query takes it, of the pods that belong to an object: a workload's spec.selector
+// (matchLabels and matchExpressions) or a Service's plain map. "" when it has none.
 std::string PodSelector(const Json& object);
 
 // The pod whose log says most about a workload: a ready one before others, the newest among equals.

@@ -35,7 +35,8 @@ std::string CellText(const Json& cell) {
 bool IsPlain(const std::string& text) {
   if (text.empty() || text == "=" || text == "<<") return false;
   const char first = text[0];
-  const bool number_like = std::isdigit(static_cast<unsigned char>(first)) || first == '.' || first == '+' || first == '-';
+  const bool number_like =
+      std::isdigit(static_cast<unsigned char>(first)) || first == '.' || first == '+' || first == '-';
   // Dates and base-60 numbers are values too for some readers.
   if (number_like && text.find_first_not_of("0123456789-:.+_TtZz ") == std::string::npos) return false;
   if (text.size() <= 5 || number_like) {
@@ -45,8 +46,8 @@ bool IsPlain(const std::string& text) {
   return true;
 }
 
-// A block keeps text readable; YAML lets it stand for any printable text that ends in exactly one newline and does not begin
-// with white space.
+// A block keeps text readable; YAML lets it stand for any printable text that ends in exactly one newline and does not
+// begin with white space.
 bool FitsBlock(const std::string& text) {
   if (text.size() < 2 || text.back() != '\n' || text[text.size() - 2] == '\n') return false;
   if (text.find('\n') + 1 == text.size()) return false;  // a single line reads better quoted

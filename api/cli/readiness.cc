@@ -89,8 +89,12 @@ struct Row {
   Readiness (*read)(const Json&);
 };
 constexpr Row kKinds[] = {
-    {"apps/v1", "DaemonSet", DaemonSet},   {"apps/v1", "Deployment", Deployment}, {"apps/v1", "StatefulSet", StatefulSet},
-    {"apps/v1", "ReplicaSet", ReplicaSet}, {"v1", "Pod", Pod},                    {"batch/v1", "Job", Job},
+    {"apps/v1", "DaemonSet", DaemonSet},
+    {"apps/v1", "Deployment", Deployment},
+    {"apps/v1", "StatefulSet", StatefulSet},
+    {"apps/v1", "ReplicaSet", ReplicaSet},
+    {"v1", "Pod", Pod},
+    {"batch/v1", "Job", Job},
 };
 
 }  // namespace

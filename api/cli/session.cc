@@ -14,11 +14,22 @@ namespace wherry::cli {
 namespace {
 
 Reason ReasonOf(int code, const std::string& name) {
-  static constexpr Reason kReasons[] = {
-      Reason::kBadRequest,       Reason::kUnauthorized,          Reason::kForbidden,           Reason::kNotFound,
-      Reason::kMethodNotAllowed, Reason::kNotAcceptable,         Reason::kAlreadyExists,       Reason::kConflict,
-      Reason::kExpired,          Reason::kRequestEntityTooLarge, Reason::kUnsupportedMediaType, Reason::kInvalid,
-      Reason::kTooManyRequests,  Reason::kInternalError,         Reason::kServiceUnavailable,  Reason::kTimeout};
+  static constexpr Reason kReasons[] = {Reason::kBadRequest,
+                                        Reason::kUnauthorized,
+                                        Reason::kForbidden,
+                                        Reason::kNotFound,
+                                        Reason::kMethodNotAllowed,
+                                        Reason::kNotAcceptable,
+                                        Reason::kAlreadyExists,
+                                        Reason::kConflict,
+                                        Reason::kExpired,
+                                        Reason::kRequestEntityTooLarge,
+                                        Reason::kUnsupportedMediaType,
+                                        Reason::kInvalid,
+                                        Reason::kTooManyRequests,
+                                        Reason::kInternalError,
+                                        Reason::kServiceUnavailable,
+                                        Reason::kTimeout};
   for (Reason reason : kReasons) {
     if (ReasonString(reason) == name) return reason;
   }

@@ -18,8 +18,8 @@ namespace wherry::cli {
 std::string Target(std::string path, const std::vector<std::pair<std::string, std::string>>& query);
 
 // The command line's connection to a server. Calls block: each runs the event loop until its answer is there. One
-// thread. A refusal of the server comes back as the Status it sent; when there is no server, or it does not know us, the
-// message says so and what to do.
+// thread. A refusal of the server comes back as the Status it sent; when there is no server, or it does not know us,
+// the message says so and what to do.
 class Session {
  public:
   static Result<std::unique_ptr<Session>> Open(Access access);
