@@ -3,6 +3,8 @@
 #include <catch2/catch.hpp>
 #include <nlohmann/json.hpp>
 
+#include "core/agent/images.h"
+#include "core/agent/shipped_images.h"
 #include "core/runtime/object_view.h"
 #include "tests/core/agent/agent_fixture.h"
 
@@ -122,6 +124,39 @@ TEST_CASE("thousands of nodes cost few writes") {
   for (int i = 0; i < 200; ++i) c.AddPod("p" + std::to_string(i), "n" + std::to_string(i));
   CHECK(c.pool->counters().pod_status_writes == 200);
   CHECK(c.simulated.running() == 200);
+}
+
+TEST_CASE("the shipped images are valid and answer to their names") {
+  AgentCluster c;
+  REQUIRE(c.cluster.Run(InstallShippedImages(c.cluster.client())).ok());
+  REQUIRE(c.cluster.Run(InstallShippedImages(c.cluster.client())).ok());
+  CHECK(c.cluster.List("images.wherry.dev").size() == ShippedImages().size());
+  const std::pair<const char*, const char*> rows[] = {
+      {"nginx", "nginx"},
+      {"nginx:1.14.2", "nginx"},
+      {"docker.io/library/nginx:latest", "nginx"},
+      {"k8s.gcr.io/nginx-slim:0.8", "nginx"},
+      {"httpd:2.4", "httpd"},
+      {"busybox:1.28", "shell"},
+      {"alpine", "shell"},
+      {"python:3.11-slim", "python"},
+      {"registry.k8s.io/pause:3.9", "pause"},
+      {"quay.io/prometheus/node-exporter:v1.5.0", "node-exporter"},
+      {"prom/node-exporter", "node-exporter"},
+      {"quay.io/fluentd_elasticsearch/fluentd:v2.5.2", "log-collector"},
+      {"fluent/fluentd-kubernetes-daemonset:v1-debian-elasticsearch", "log-collector"},
+      {"fluent/fluent-bit:2.1", "log-collector"},
+      {"hello-world", "hello-world"},
+      {"redis:7", "redis"},
+  };
+  for (const auto& [reference, name] : rows) {
+    CAPTURE(reference);
+    const ObjectPtr image = FindImage(c.cluster.client().cache(), reference);
+    REQUIRE(image);
+    CHECK(image->name() == name);
+    CHECK(image->json()->at("metadata").at("labels").at("wherry.dev/shipped") == "true");
+  }
+  CHECK_FALSE(FindImage(c.cluster.client().cache(), "example.com/app:1"));
 }
 
 }  // namespace wherry
