@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <memory>
 
 #include "api/http/jwt.h"
 #include "api/http/openssl_ptr.h"
@@ -52,27 +53,50 @@ Result<std::string> ReadFile(const std::string& path) {
   }
 }
 
-Status SyncDirectory(const std::string& path) {
-  const Fd fd(::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-  if (fd.get() < 0 || ::fsync(fd.get()) != 0) return FileError("cannot sync", path);
+// Files that appear together: all are written before the first is synced, so that one commit of the file system's
+// journal serves them all, and each is renamed into place only when its bytes are safe. After a crash a file is the old
+// or the new.
+class FileBatch {
+ public:
+  explicit FileBatch(std::string dir) : dir_(std::move(dir)) {}
+
+  Status Add(const std::string& path, std::string_view bytes);
+  Status Commit();
+
+ private:
+  struct Draft {
+    std::string path;
+    std::unique_ptr<Fd> fd;
+  };
+  const std::string dir_;
+  std::vector<Draft> drafts_;
+};
+
+Status FileBatch::Add(const std::string& path, std::string_view bytes) {
+  const std::string draft = path + ".new";
+  ::unlink(draft.c_str());  // of a start that was cut off; a planted link is not followed
+  auto fd = std::make_unique<Fd>(::open(draft.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600));
+  if (fd->get() < 0) return FileError("cannot create", draft);
+  while (!bytes.empty()) {
+    const ssize_t written = ::write(fd->get(), bytes.data(), bytes.size());
+    if (written < 0 && errno == EINTR) continue;
+    if (written < 0) return FileError("cannot write", draft);
+    bytes.remove_prefix(static_cast<size_t>(written));
+  }
+  drafts_.push_back({path, std::move(fd)});
   return Status();
 }
 
-Status WriteUnsynced(const std::string& path, std::string_view bytes) {
-  const std::string draft = path + ".new";
-  {
-    ::unlink(draft.c_str());  // of a start that was cut off; a planted link is not followed
-    const Fd fd(::open(draft.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600));
-    if (fd.get() < 0) return FileError("cannot create", draft);
-    while (!bytes.empty()) {
-      const ssize_t written = ::write(fd.get(), bytes.data(), bytes.size());
-      if (written < 0 && errno == EINTR) continue;
-      if (written < 0) return FileError("cannot write", draft);
-      bytes.remove_prefix(static_cast<size_t>(written));
-    }
-    if (::fsync(fd.get()) != 0) return FileError("cannot sync", draft);
+Status FileBatch::Commit() {
+  if (drafts_.empty()) return Status();
+  for (const Draft& draft : drafts_) {
+    if (::fsync(draft.fd->get()) != 0) return FileError("cannot sync", draft.path);
   }
-  if (::rename(draft.c_str(), path.c_str()) != 0) return FileError("cannot rename", draft);
+  for (const Draft& draft : drafts_) {
+    if (::rename((draft.path + ".new").c_str(), draft.path.c_str()) != 0) return FileError("cannot rename", draft.path);
+  }
+  const Fd dir(::open(dir_.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (dir.get() < 0 || ::fsync(dir.get()) != 0) return FileError("cannot sync", dir_);
   return Status();
 }
 
@@ -125,28 +149,27 @@ struct PairFiles {
     return KeyPair{std::move(*crt), std::move(*pem)};
   }
   // The key first: a certificate without its key is seen as broken and made again.
-  Status Write(const KeyPair& pair) const {
-    Status status = WriteUnsynced(key, pair.key);
-    if (status.ok()) status = WriteUnsynced(certificate, pair.certificate);
+  Status Write(const KeyPair& pair, FileBatch* batch) const {
+    Status status = batch->Add(key, pair.key);
+    if (status.ok()) status = batch->Add(certificate, pair.certificate);
     return status;
   }
 };
 
-// Reads the pair, or issues and writes a new one. *wrote turns true then.
+// Reads the pair, or issues a new one into the batch.
 Result<KeyPair> LoadOrIssue(const PairFiles& files, const KeyPair& authority, CertificateSpec spec, Time now,
-                            bool* wrote) {
+                            FileBatch* batch) {
   Result<KeyPair> found = files.Read();
   if (!found.ok()) return found.status();
   if (Usable(*found, authority, spec.names, now)) return found;
   Result<KeyPair> made = IssueCertificate(authority, spec, now);
   if (!made.ok()) return made.status();
-  const Status status = files.Write(*made);
+  const Status status = files.Write(*made, batch);
   if (!status.ok()) return status;
-  *wrote = true;
   return made;
 }
 
-Result<KeyPair> LoadOrMakeAuthority(const PairFiles& files, Time now, bool* wrote) {
+Result<KeyPair> LoadOrMakeAuthority(const PairFiles& files, Time now, FileBatch* batch) {
   Result<KeyPair> found = files.Read();
   if (!found.ok()) return found.status();
   if (!found->certificate.empty() && !found->key.empty()) {
@@ -164,19 +187,19 @@ Result<KeyPair> LoadOrMakeAuthority(const PairFiles& files, Time now, bool* wrot
   }
   Result<KeyPair> made = MakeAuthority("wherry-ca", now, found->certificate.empty() ? "" : found->key);
   if (!made.ok()) return made.status();
-  const Status status = files.Write(*made);
+  const Status status = files.Write(*made, batch);
   if (!status.ok()) return status;
-  *wrote = true;
   return made;
 }
 
 }  // namespace
 
 Status WritePrivateFile(const std::string& path, std::string_view bytes) {
-  const Status status = WriteUnsynced(path, bytes);
-  if (!status.ok()) return status;
   const size_t slash = path.rfind('/');
-  return SyncDirectory(slash == std::string::npos ? "." : path.substr(0, slash + 1));
+  FileBatch batch(slash == std::string::npos ? "." : path.substr(0, slash + 1));
+  Status status = batch.Add(path, bytes);
+  if (status.ok()) status = batch.Commit();
+  return status;
 }
 
 Result<Pki> Pki::LoadOrCreate(const PkiOptions& options, Time now) {
@@ -187,8 +210,8 @@ Result<Pki> Pki::LoadOrCreate(const PkiOptions& options, Time now) {
   if (::chmod(dir.c_str(), 0700) != 0) return FileError("cannot protect", dir);
 
   Pki pki;
-  bool wrote = false;
-  Result<KeyPair> authority = LoadOrMakeAuthority(PairFiles(dir, "ca"), now, &wrote);
+  FileBatch batch(dir);
+  Result<KeyPair> authority = LoadOrMakeAuthority(PairFiles(dir, "ca"), now, &batch);
   if (!authority.ok()) return authority.status();
   pki.authority = std::move(*authority);
 
@@ -196,14 +219,14 @@ Result<Pki> Pki::LoadOrCreate(const PkiOptions& options, Time now) {
   server.common_name = "wherry";
   server.names = ServerNames(options);
   server.server = true;
-  Result<KeyPair> served = LoadOrIssue(PairFiles(dir, "server"), pki.authority, std::move(server), now, &wrote);
+  Result<KeyPair> served = LoadOrIssue(PairFiles(dir, "server"), pki.authority, std::move(server), now, &batch);
   if (!served.ok()) return served.status();
   pki.server = std::move(*served);
 
   CertificateSpec admin;
   admin.common_name = "wherry-admin";
   admin.organizations = {"system:masters"};
-  Result<KeyPair> administered = LoadOrIssue(PairFiles(dir, "admin"), pki.authority, std::move(admin), now, &wrote);
+  Result<KeyPair> administered = LoadOrIssue(PairFiles(dir, "admin"), pki.authority, std::move(admin), now, &batch);
   if (!administered.ok()) return administered.status();
   pki.admin = std::move(*administered);
 
@@ -212,16 +235,13 @@ Result<Pki> Pki::LoadOrCreate(const PkiOptions& options, Time now) {
   if (signing.ok() && signing->empty()) {
     signing = MakeSigningKey();
     if (!signing.ok()) return signing.status();
-    const Status status = WriteUnsynced(signing_path, *signing);
+    const Status status = batch.Add(signing_path, *signing);
     if (!status.ok()) return status;
-    wrote = true;
   }
   if (!signing.ok()) return signing.status();
   pki.signing_key = std::move(*signing);
-  if (wrote) {
-    const Status status = SyncDirectory(dir);
-    if (!status.ok()) return status;
-  }
+  const Status status = batch.Commit();
+  if (!status.ok()) return status;
   return pki;
 }
 

@@ -254,7 +254,8 @@ Task<> Watcher::Run() {
   const Duration life = query_.timeout_seconds && *query_.timeout_seconds > 0 ? Duration(std::chrono::seconds(*query_.timeout_seconds)) : fallback;
   const Duration end = registry_.clock().Monotonic() + life;
 
-  Result<http::ResponseStream*> started = co_await call_->exchange->StartStream(http::Response{});
+  http::Response head;
+  Result<http::ResponseStream*> started = co_await call_->exchange->StartStream(std::move(head));
   if (!started.ok()) co_return;
   stream_ = *started;
   call_->exchange->set_on_close([this] { wakeup_.Notify(); });

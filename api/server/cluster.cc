@@ -17,6 +17,7 @@
 #include "api/http/pki.h"
 #include "api/http/server.h"
 #include "api/rest/api.h"
+#include "api/server/log_handler.h"
 #include "core/agent/runtime/process_runtime.h"
 #include "core/control_plane/control_plane.h"
 #include "core/kinds/resources.h"
@@ -28,6 +29,13 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr int kPortOffset = 8000;
+
+// Where in 127.64.0.0/10 the nodes of a data directory begin: one of 1,024 places, always the same for a directory.
+uint32_t FirstBlock(const std::string& data_dir) {
+  uint32_t hash = 2166136261u;  // FNV-1a
+  for (unsigned char c : data_dir) hash = (hash ^ c) * 16777619u;
+  return (hash ^ hash >> 16) % 1024 * 16;
+}
 
 // The directory exists, is ours and writable: else one clear line.
 Status PrepareDirectory(const std::string& path) {
@@ -159,6 +167,16 @@ Result<std::unique_ptr<Cluster>> Cluster::Open(ClusterOptions options) {
   plane.store.path = options.data_dir + "/wherry.db";
   plane.store.durability = options.durability;
   plane.agent.data_dir = options.data_dir;
+  if (!options.pod_cidr.empty()) {
+    const Result<Cidr> range = Cidr::Parse(options.pod_cidr);
+    if (!range.ok()) return range.status();
+    if ((range->base >> 24) != 127 || range->bits < 8 || range->bits > 24) {
+      return Status(Reason::kInvalid, "--pod-cidr " + options.pod_cidr + " is not a block of at least a /24 within 127.0.0.0/8");
+    }
+    plane.agent.pod_cidr = range->ToString();
+  } else {
+    plane.agent.first_block = FirstBlock(options.data_dir);
+  }
   plane.agent.privileged_port_offset = ::geteuid() == 0 ? 0 : kPortOffset;
 
   http::ServerOptions server;
@@ -200,6 +218,7 @@ Result<std::unique_ptr<Cluster>> Cluster::Open(ClusterOptions options) {
   api.server_address = options.address + ":" + std::to_string(port);
   state->api = std::make_unique<Api>(state->plane->registry(), state->io.get_executor(), std::move(api));
   AddBuiltInSubresources(*state->api, state->plane->registry());
+  AddLogHandler(*state->api, *state->plane);
   state->api->AddReadyCheck("ping", [] { return true; });
   state->api->AddReadyCheck("bootstrap", [self] { return self->bootstrapped; });
 

@@ -17,6 +17,9 @@ struct ClusterOptions {
   int nodes = 3;                  // pseudo-nodes to register at start: node-1 … node-N
   std::string address = "127.0.0.1";
   uint16_t port = 6443;           // 0 = any free one
+  // Where nodes get their /24 of pod addresses, within 127.0.0.0/8. "" = 127.64.0.0/10, beginning at a place of its own for each
+  // data directory, so that clusters on one machine keep out of each other's way.
+  std::string pod_cidr;
   Durability durability = Durability::kFull;
   // On Stop: end the pods' processes, or leave them to be adopted by the next server over the same data directory.
   bool stop_pods = false;

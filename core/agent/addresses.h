@@ -27,8 +27,8 @@ bool ParseAddress(std::string_view text, uint32_t* out);  // dotted quad
 // moves on from the last one given, so that a block rests before it is used again.
 class NodeBlocks {
  public:
-  // REQUIRES: range is a block of at least one /24.
-  explicit NodeBlocks(Cidr range) : range_(range) {}
+  // REQUIRES: range is a block of at least one /24. The search begins at the /24 number `first`.
+  explicit NodeBlocks(Cidr range, uint32_t first = 0) : range_(range), next_(first) {}
 
   // Notes the block a node already has (spec.podCIDR). False when it is not a block of 4 to 65,536 addresses, another node has
   // it, or it lies outside 127.0.0.0/8 and `loopback` is asked for, as real processes need.
@@ -41,7 +41,7 @@ class NodeBlocks {
   const Cidr range_;
   std::map<std::string, std::string> block_of_;  // node → cidr
   std::unordered_map<std::string, std::string> node_of_;
-  uint32_t next_ = 0;
+  uint32_t next_;
 };
 
 // The addresses of one node's block: the first usable one is the node's own, the others go to pods, and stay with a pod while

@@ -14,6 +14,7 @@ struct AgentOptions {
   std::string data_dir;                       // pods/ and logs/ live here; absolute
   std::string version = "0.1.0";
   std::string pod_cidr = "127.64.0.0/10";     // of all nodes; within 127.0.0.0/8
+  uint32_t first_block = 0;                   // which /24 of it the first node gets: clusters of one machine begin apart
   std::map<std::string, std::string> capacity;  // of every node, over what the host has
   // Added to ports below 1024 that pods may not bind: 0 as root, else 8000.
   int privileged_port_offset = 0;

@@ -310,7 +310,7 @@ Task<std::string> LogStream::Next() {
   asio::any_io_executor executor = co_await asio::this_coro::executor;
   const asio::use_awaitable_t<asio::any_io_executor> token;
   std::string out;
-  for (;;) {
+  while (!cancelled_) {
     // Asked before the read: what was written before the end is then surely read.
     const bool ended = ended_();
     const Reader::State state = reader_->Step(out);
@@ -322,6 +322,7 @@ Task<std::string> LogStream::Next() {
       co_await asio::post(executor, token);
     }
   }
+  co_return std::string();
 }
 
 }  // namespace wherry

@@ -54,12 +54,15 @@ class LogStream {
   // The next piece, never empty until the end; then "". While following waits for more, until the container has ended.
   // No call reads more than a piece of bounded size without letting others run.
   Task<std::string> Next();
+  // Makes a Next that waits end soon, with "": nobody listens any more.
+  void Cancel() { cancelled_ = true; }
 
  private:
   class Reader;
   Clock& clock_;
   const std::function<bool()> ended_;
   std::unique_ptr<Reader> reader_;
+  bool cancelled_ = false;
 };
 
 }  // namespace wherry

@@ -62,7 +62,7 @@ NodeAgentPool::NodeAgentPool(RuntimeContext context, AgentOptions options, Conta
       process_(process),
       simulated_(simulated),
       services_{context, std::move(options), {}, {}},
-      blocks_(Cidr::Parse(services_.options.pod_cidr).value()),
+      blocks_(Cidr::Parse(services_.options.pod_cidr).value(), services_.options.first_block),
       heartbeats_(context.clock, [this](const std::string& name) {
         if (!stopped_) Spawn(services_.context.executor, "heartbeat of " + name, Beat(name));
       }) {

@@ -62,7 +62,8 @@ std::vector<NodeTaint> TaintsFor(const NodeView& node, Time now) {
   };
   std::copy_if(node.taints.begin(), node.taints.end(), std::back_inserter(out), wanted);
   auto add = [&](NodeTaint taint) {
-    const bool there = std::any_of(out.begin(), out.end(), [&](const NodeTaint& t) { return t.SameKeyAndEffect(taint); });
+    const bool there =
+        std::any_of(out.begin(), out.end(), [&](const NodeTaint& t) { return t.SameKeyAndEffect(taint); });
     if (!there) out.push_back(std::move(taint));
   };
   for (const TaintRule& rule : kTaintRules) {
@@ -109,7 +110,7 @@ class NodeKeeper : public std::enable_shared_from_this<NodeKeeper> {
       }
     }
     result.status = co_await SetTaints(node, now);
-    if (result.status.ok() && node->view<NodeView>().ready != "True" && !node->view<NodeView>().ready.empty()) {
+    if (result.status.ok() && node->view<NodeView>().ready == "Unknown") {
       result.status = co_await MarkPodsNotReady(node);
     }
     if (result.status.reason() == Reason::kNotFound) result.status = Status();
@@ -173,7 +174,7 @@ class NodeKeeper : public std::enable_shared_from_this<NodeKeeper> {
     co_return updated.ok() ? Status() : updated.status();
   }
 
-  // Nobody vouches for the pods of a node that is not ready.
+  // Nobody vouches for the pods of a silent node.
   Task<Status> MarkPodsNotReady(ObjectPtr node) {
     auto pods = std::make_shared<std::vector<ObjectPtr>>();
     for (ObjectPtr& pod : context_.client.cache().ByIndex(kIndexNodeName, node->name())) {

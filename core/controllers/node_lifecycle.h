@@ -8,7 +8,7 @@ namespace wherry {
 inline constexpr Duration kNodeGrace = std::chrono::seconds(40);
 
 // Watches over nodes: a silent one's conditions become Unknown and its pods not ready; taints follow conditions
-// (Kubernetes: "NodeTaint nodes by condition"): not-ready and unreachable with NoSchedule and NoExecute, pressure, network
+// (Kubernetes: "Taint nodes by condition"): not-ready and unreachable with NoSchedule and NoExecute, pressure, network
 // and spec.unschedulable with NoSchedule.
 //
 // Leases are not watched: a node's silence is found by one timer per node that reads the lease when it fires, so

@@ -40,17 +40,14 @@ bool IsNamespaceTerminating(const Status& status) {
 }
 
 Task<Status> PodControl::Create(ObjectPtr owner, Json pod) {
-  pod["metadata"]["ownerReferences"] = Json::array({ControllerReference(*owner)});
-  const bool named = pod["metadata"].contains("name");
-  Json again;
-  if (named) {
-    again = pod;
-    again["metadata"].erase("name");
+  const std::string resource(resources::kPods);
+  Json& metadata = pod["metadata"];
+  if (!metadata.contains("ownerReferences")) metadata["ownerReferences"] = Json::array({ControllerReference(*owner)});
+  if (metadata.contains("generateName") && metadata.contains("name")) {
+    // Somebody may have taken it since the plan was made.
+    if (context_.client.cache().Get(resource, owner->ns(), StringAt(metadata, "name"))) metadata.erase("name");
   }
-  Result<ObjectPtr> made = co_await context_.client.Create(std::string(resources::kPods), owner->ns(), std::move(pod));
-  if (named && !made.ok() && made.status().reason() == Reason::kAlreadyExists) {
-    made = co_await context_.client.Create(std::string(resources::kPods), owner->ns(), std::move(again));
-  }
+  Result<ObjectPtr> made = co_await context_.client.Create(resource, owner->ns(), std::move(pod));
   if (made.ok()) {
     events_.Normal(*owner, "SuccessfulCreate", "Created pod: " + made.value()->name());
     co_return Status();

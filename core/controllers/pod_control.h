@@ -24,8 +24,8 @@ class PodControl {
  public:
   PodControl(RuntimeContext context, EventRecorder& events) : context_(std::move(context)), events_(events) {}
 
-  // Creates `pod` in the owner's namespace, owned by it. A pod with both a name and a generateName falls back to a
-  // generated name when the name is taken.
+  // Creates `pod` in the owner's namespace, owned by it (unless its ownerReferences are filled in already). A pod with
+  // both a name and a generateName falls back to a generated name when the name is taken.
   Task<Status> Create(ObjectPtr owner, Json pod);
   // Deletes with the pod's own grace. Ok when that very pod (`uid`) is gone already.
   Task<Status> Delete(ObjectPtr owner, std::string name, std::string uid);

@@ -101,7 +101,8 @@ PodView::PodView(const Json& pod) {
   target_node = node_name.empty() ? PinnedNode(pod) : node_name;
   phase = ParsePhase(StringAt(pod, "status.phase"));
   if (const Json* condition = Condition(pod, "Ready")) {
-    ready = StringAt(*condition, "status") == "True";
+    // One that has ended is not ready, whatever was last said about it.
+    ready = StringAt(*condition, "status") == "True" && !terminal();
     ParseTime(StringAt(*condition, "lastTransitionTime"), &ready_since);
   }
   deleting = FindPath(pod, "metadata.deletionTimestamp") != nullptr;

@@ -20,7 +20,7 @@ struct PodView {
   std::string node_name;    // spec.nodeName, "" while unbound
   std::string target_node;  // node_name, or the one node its required affinity pins it to; "" = any
   Phase phase = Phase::kPending;
-  bool ready = false;  // condition Ready is True
+  bool ready = false;  // condition Ready is True and the pod has not ended
   Time ready_since{};  // its lastTransitionTime
   bool deleting = false;
   Time created{};

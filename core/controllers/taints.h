@@ -33,7 +33,7 @@ Json ToJson(const NodeTaint& taint);
 // The first taint that passes `counts` and that nothing tolerates; null when there is none.
 template <typename Counts>
 const NodeTaint* FindUntolerated(const std::vector<NodeTaint>& taints, const std::vector<PodToleration>& tolerations,
-                             Counts counts) {
+                                 Counts counts) {
   for (const NodeTaint& taint : taints) {
     if (!counts(taint)) continue;
     bool tolerated = false;

@@ -2,12 +2,25 @@
 
 #include <spdlog/spdlog.h>
 
+#include <algorithm>
 #include <exception>
 #include <utility>
 
 #include "core/runtime/object_view.h"
 
 namespace wherry {
+
+namespace {
+
+// Refusals that only mean the world moved on: another writer, an object that is gone, a namespace that is going.
+bool MovedOn(const Status& status) {
+  const Reason reason = status.reason();
+  if (reason == Reason::kConflict || reason == Reason::kNotFound) return true;
+  const auto& causes = status.details().causes;
+  return std::any_of(causes.begin(), causes.end(), [](const StatusCause& cause) { return cause.reason == "NamespaceTerminating"; });
+}
+
+}  // namespace
 
 Controller::Controller(RuntimeContext context, ControllerSpec spec)
     : context_(std::move(context)), spec_(std::move(spec)), queue_(context_.clock, spec_.backoff) {
@@ -57,8 +70,7 @@ Task<> Controller::Work() {
       result.status = Status::Internal(e.what());
     }
     if (!result.status.ok()) {
-      const Reason reason = result.status.reason();
-      if (reason != Reason::kConflict && reason != Reason::kNotFound) {
+      if (!MovedOn(result.status)) {
         spdlog::warn("reconcile failed controller={} key={} retries={} error=\"{}\"", spec_.name, key, queue_.Retries(key),
                      result.status.message());
       }

@@ -8,8 +8,8 @@
 
 namespace wherry {
 
-// Amounts of resources in the units that comparing needs: what a pod asks for, what a node has and has given away. The three
-// that nearly every pod names are plain members, so that the filter loop touches no string. A value.
+// Amounts of resources in the units that comparing needs: what a pod asks for, what a node has and has given away. The
+// three that nearly every pod names are plain members, so that the filter loop touches no string. A value.
 struct Amounts {
   int64_t milli_cpu = 0;
   int64_t memory = 0;             // bytes

@@ -14,8 +14,8 @@ namespace {
 using Op = NodeRequirement::Op;
 
 constexpr std::pair<std::string_view, Op> kOperators[] = {
-    {"In", Op::kIn},           {"NotIn", Op::kNotIn}, {"Exists", Op::kExists}, {"DoesNotExist", Op::kDoesNotExist},
-    {"Gt", Op::kGreater},      {"Lt", Op::kLess},
+    {"In", Op::kIn},      {"NotIn", Op::kNotIn}, {"Exists", Op::kExists}, {"DoesNotExist", Op::kDoesNotExist},
+    {"Gt", Op::kGreater}, {"Lt", Op::kLess},
 };
 
 std::vector<NodeRequirement> ReadRequirements(const Json& term, const char* member) {
@@ -81,7 +81,8 @@ std::vector<PreferredNodeTerm> ReadPreferredNodeTerms(const Json& pod_spec) {
 
 CompiledNodeTerm::CompiledNodeTerm(const NodeTerm& term, const Symbols& symbols) : symbols_(&symbols) {
   for (const NodeRequirement& field : term.fields) requirements_.push_back(Compile(field, true, symbols));
-  for (const NodeRequirement& expression : term.expressions) requirements_.push_back(Compile(expression, false, symbols));
+  for (const NodeRequirement& expression : term.expressions)
+    requirements_.push_back(Compile(expression, false, symbols));
 }
 
 CompiledNodeTerm::Requirement CompiledNodeTerm::Compile(const NodeRequirement& requirement, bool is_name,
@@ -95,7 +96,8 @@ CompiledNodeTerm::Requirement CompiledNodeTerm::Compile(const NodeRequirement& r
     return compiled;
   }
   for (const std::string& value : requirement.values) {
-    if (const Symbols::Symbol symbol = symbols.Find(value); symbol != Symbols::kUnknown) compiled.values.push_back(symbol);
+    if (const Symbols::Symbol symbol = symbols.Find(value); symbol != Symbols::kUnknown)
+      compiled.values.push_back(symbol);
   }
   return compiled;
 }
@@ -107,12 +109,17 @@ bool CompiledNodeTerm::Holds(const Requirement& requirement, const NodeInfo& nod
     return std::find(requirement.values.begin(), requirement.values.end(), value) != requirement.values.end();
   };
   switch (requirement.op) {
-    case Op::kIn: return present && listed();
-    case Op::kNotIn: return !present || !listed();
-    case Op::kExists: return present;
-    case Op::kDoesNotExist: return !present;
+    case Op::kIn:
+      return present && listed();
+    case Op::kNotIn:
+      return !present || !listed();
+    case Op::kExists:
+      return present;
+    case Op::kDoesNotExist:
+      return !present;
     case Op::kGreater:
-    case Op::kLess: break;
+    case Op::kLess:
+      break;
   }
   if (!present || !requirement.valid) return false;
   const std::optional<int64_t> number = ParseInteger(symbols_->text(value));

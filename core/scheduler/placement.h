@@ -68,17 +68,17 @@ struct Placement {
   std::vector<std::string> tied_to;
 };
 
-// Decides where pods go: filters, then scores, over a snapshot. Of large clusters only as many nodes as make a good choice
-// likely are scored, starting each time where the last search ended, so that every node gets its turn. Deterministic: same
-// snapshot, same seed, same order of calls, same answers.
+// Decides where pods go: filters, then scores, over a snapshot. Of large clusters only as many nodes as make a good
+// choice likely are scored, starting each time where the last search ended, so that every node gets its turn.
+// Deterministic: same snapshot, same seed, same order of calls, same answers.
 class Placer {
  public:
   explicit Placer(uint64_t seed) : random_(seed) {}
 
   Placement Place(const Profile& profile, const PodDemand& pod, const Snapshot& snapshot);
 
-  // How many fitting nodes end the search in a cluster of `nodes` (kube-scheduler's adaptive percentageOfNodesToScore: all
-  // of up to 100 nodes, then 50 % falling to 5 %).
+  // How many fitting nodes end the search in a cluster of `nodes` (kube-scheduler's adaptive percentageOfNodesToScore:
+  // all of up to 100 nodes, then 50 % falling to 5 %).
   static size_t EnoughOf(size_t nodes);
 
  private:

@@ -11,7 +11,7 @@
 #include <vector>
 
 #include "core/scheduler/cluster_event.h"
-#include "core/scheduler/pod_info.h"
+#include "core/scheduler/pod_demand.h"
 #include "core/scheduler/snapshot.h"
 
 namespace wherry {
@@ -43,7 +43,7 @@ class Refusal {
 struct PreFilter {
   // The pod gives this filter nothing to check: it is left out of this decision.
   bool skip = false;
-  std::unique_ptr<PluginState> state;          // may be null
+  std::unique_ptr<PluginState> state;  // may be null
   // The only nodes that can pass, by name, when that is known beforehand: the others are not even looked at.
   std::optional<std::vector<std::string>> only;
   // No node at all can pass, and why; "" = some may.
@@ -55,8 +55,8 @@ struct FilterPlugin {
   std::string_view name;
   // What may make it pass where it refused.
   ClusterEvents events;
-  // Its verdict on a node depends on nothing but that node and its pods. A refused pod is then woken only when a node that
-  // changed passes.
+  // Its verdict on a node depends on nothing but that node and its pods. A refused pod is then woken only when a node
+  // that changed passes.
   bool node_local;
   PreFilter (*pre_filter)(const PodDemand& pod, const Snapshot& snapshot);
   // True when the node may take the pod, else says why. Hot: no allocation when it passes.

@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <utility>
 
-#include "core/scheduler/pod_info.h"
+#include "core/scheduler/pod_demand.h"
 
 namespace wherry {
 namespace {
@@ -137,10 +137,17 @@ void SchedulingQueue::ActivateOrBackOff(QueuedPod& pod) {
 
 void SchedulingQueue::Detach(QueuedPod& pod) {
   switch (pod.where) {
-    case QueuedPod::Where::kActive: active_.erase(&pod); break;
-    case QueuedPod::Where::kBackoff: backoff_.erase(&pod); break;
-    case QueuedPod::Where::kRetry: retry_.erase(&pod); break;
-    case QueuedPod::Where::kInFlight: break;
+    case QueuedPod::Where::kActive:
+      active_.erase(&pod);
+      break;
+    case QueuedPod::Where::kBackoff:
+      backoff_.erase(&pod);
+      break;
+    case QueuedPod::Where::kRetry:
+      retry_.erase(&pod);
+      break;
+    case QueuedPod::Where::kInFlight:
+      break;
     case QueuedPod::Where::kRefused:
       refused_.erase(pod.refused_order);
       refused_anywhere_.erase(pod.refused_order);

@@ -23,7 +23,7 @@ inline constexpr FilterMask kAllFilters = ~FilterMask{0};
 struct QueuedPod {
   ObjectPtr pod;
   int32_t priority = 0;
-  int attempts = 0;          // decisions that refused it or binds that failed, since it was queued
+  int attempts = 0;  // decisions that refused it or binds that failed, since it was queued
   FilterMask refused_by = 0;
   // The nodes the pod is tied to (daemon pods), when it is: no other node's change concerns it.
   std::vector<std::string> tied_to;
@@ -33,9 +33,9 @@ struct QueuedPod {
   enum class Where : uint8_t { kActive, kBackoff, kRetry, kRefused, kInFlight };
   Where where = Where::kActive;
   Time created{};
-  uint64_t sequence = 0;     // of arrival: the tie-break that makes order total
-  Duration due{};            // kBackoff, kRetry: monotonic
-  Duration refused_at{};     // kRefused: monotonic
+  uint64_t sequence = 0;  // of arrival: the tie-break that makes order total
+  Duration due{};         // kBackoff, kRetry: monotonic
+  Duration refused_at{};  // kRefused: monotonic
   uint64_t refused_order = 0;
 };
 
@@ -47,8 +47,8 @@ struct QueuedPod {
 //   refused   no node fits; sleeps until Wake finds a change that helps, and at most five minutes
 //   in flight popped; the owner says what became of it with Refuse, Retry or Remove
 //
-// Nothing polls: a pod leaves `refused` by an event, and the five-minute flush is only a net under that. The back-off orders
-// pods while there is other work; an idle scheduler looks at once. Control thread only.
+// Nothing polls: a pod leaves `refused` by an event, and the five-minute flush is only a net under that. The back-off
+// orders pods while there is other work; an idle scheduler looks at once. Control thread only.
 class SchedulingQueue {
  public:
   explicit SchedulingQueue(Clock& clock);
@@ -56,8 +56,8 @@ class SchedulingQueue {
   SchedulingQueue(const SchedulingQueue&) = delete;
   SchedulingQueue& operator=(const SchedulingQueue&) = delete;
 
-  // A pod that appeared, or its new version. A refused pod whose own request changed is worth another look at once; other
-  // updates leave it where it is.
+  // A pod that appeared, or its new version. A refused pod whose own request changed is worth another look at once;
+  // other updates leave it where it is.
   void Put(ObjectPtr pod);
   // The pod is bound, gone or no longer ours.
   void Remove(const std::string& uid);
@@ -102,9 +102,9 @@ class SchedulingQueue {
   std::set<QueuedPod*, Before> active_;
   std::set<QueuedPod*, DueBefore> backoff_;
   std::set<QueuedPod*, DueBefore> retry_;
-  std::map<uint64_t, QueuedPod*> refused_;  // in order of refusal
+  std::map<uint64_t, QueuedPod*> refused_;                                           // in order of refusal
   std::unordered_map<std::string, std::map<uint64_t, QueuedPod*>> refused_by_node_;  // those tied to nodes
-  std::map<uint64_t, QueuedPod*> refused_anywhere_;                                   // the others
+  std::map<uint64_t, QueuedPod*> refused_anywhere_;                                  // the others
   Clock::TimerId retry_timer_ = 0;
   Clock::TimerId flush_timer_ = 0;
   uint64_t next_sequence_ = 1;

@@ -8,7 +8,7 @@
 #include <utility>
 
 #include "core/kinds/resources.h"
-#include "core/scheduler/pod_info.h"
+#include "core/scheduler/pod_demand.h"
 
 namespace wherry {
 namespace {
@@ -190,8 +190,7 @@ Task<> Scheduler::Bind(ObjectPtr pod, std::string node) {
     queue_.Remove(pod->uid());
     reports_.erase(pod->uid());
     const ProfileEntry& entry = *ProfileOf(pod->view<PodDemand>());
-    entry.recorder->Normal(*pod, "Scheduled",
-                           "Successfully assigned " + pod->ns() + "/" + pod->name() + " to " + node);
+    entry.recorder->Normal(*pod, "Scheduled", "Successfully assigned " + pod->ns() + "/" + pod->name() + " to " + node);
   } else {
     snapshot_.Forget(pod->uid());
     const bool moved_on = status.reason() == Reason::kConflict || status.reason() == Reason::kNotFound;

@@ -22,10 +22,10 @@ struct SchedulerOptions {
 
 // Gives every pod that waits for a node its node.
 //
-// Flow: events of pods and nodes update the snapshot and the queue at once, and post one Pump; Pump wakes refused pods that a
-// change helps, then takes pods off the queue one by one: filter, score, assume, and start the bind. Decisions are made one
-// after another on the control thread and depend only on the order of events and the seed; binds run beside them. Pods
-// with another schedulerName, with scheduling gates, or on their way out are left alone.
+// Flow: events of pods and nodes update the snapshot and the queue at once, and post one Pump; Pump wakes refused pods
+// that a change helps, then takes pods off the queue one by one: filter, score, assume, and start the bind. Decisions
+// are made one after another on the control thread and depend only on the order of events and the seed; binds run
+// beside them. Pods with another schedulerName, with scheduling gates, or on their way out are left alone.
 //
 // Control thread only. Before it is destroyed its executor must have stopped, as with every Controller.
 class Scheduler {

@@ -9,12 +9,11 @@
 #include <utility>
 #include <vector>
 
-
+#include "core/kinds/node_match.h"
 #include "core/scheduler/amounts.h"
 #include "core/scheduler/cluster_event.h"
-#include "core/scheduler/pod_info.h"
+#include "core/scheduler/pod_demand.h"
 #include "core/scheduler/symbols.h"
-#include "core/kinds/node_match.h"
 #include "store/object.h"
 
 namespace wherry {
@@ -39,8 +38,8 @@ struct NodeInfo {
   int64_t allowed_pods = 0;
   std::vector<std::pair<std::string, int64_t>> images;  // name and bytes, sorted
 
-  Amounts requested;             // of all its pods, assumed ones included
-  int64_t score_milli_cpu = 0;   // as PodDemand::score_milli_cpu, summed
+  Amounts requested;            // of all its pods, assumed ones included
+  int64_t score_milli_cpu = 0;  // as PodDemand::score_milli_cpu, summed
   int64_t score_memory = 0;
   std::vector<HostPort> host_ports;
   std::vector<ObjectPtr> pods;
@@ -50,16 +49,17 @@ struct NodeInfo {
 
  private:
   friend class Snapshot;
-  bool exists = false;       // a Node object stands behind it; else only pods name it
-  size_t position = 0;       // in Snapshot::nodes_ when it exists
-  ClusterEvents changes = 0; // not yet taken
+  bool exists = false;        // a Node object stands behind it; else only pods name it
+  size_t position = 0;        // in Snapshot::nodes_ when it exists
+  ClusterEvents changes = 0;  // not yet taken
 };
 
-// The cluster as the scheduler sees it, kept up to date event by event: each costs the size of what changed, however large the
-// cluster. Pods whose bind is under way are already counted ("assumed"), so decisions need not wait for binds.
+// The cluster as the scheduler sees it, kept up to date event by event: each costs the size of what changed, however
+// large the cluster. Pods whose bind is under way are already counted ("assumed"), so decisions need not wait for
+// binds.
 //
-// What changed since the last TakeChanges is remembered per node, for waking refused pods; heartbeats and statuses that move
-// nothing are no change. Control thread only.
+// What changed since the last TakeChanges is remembered per node, for waking refused pods; heartbeats and statuses that
+// move nothing are no change. Control thread only.
 class Snapshot {
  public:
   using Changes = std::vector<std::pair<std::string, ClusterEvents>>;  // by node, in the order of first change
@@ -68,8 +68,8 @@ class Snapshot {
   void PutNode(const Object& node);
   void RemoveNode(const std::string& name);
 
-  // A pod as stored now: counted on its node, or not at all while it has none or is finished. An assumed pod that is not
-  // bound yet stays where it was assumed.
+  // A pod as stored now: counted on its node, or not at all while it has none or is finished. An assumed pod that is
+  // not bound yet stays where it was assumed.
   void PutPod(const ObjectPtr& pod);
   void RemovePod(const std::string& uid);
 

@@ -9,8 +9,8 @@
 namespace wherry {
 
 // Small numbers for the label keys and values of nodes, so that matching them compares integers. Only nodes intern; a
-// pod's selector looks its words up, and a word that no node has matches nothing. Words are never forgotten: there are as many
-// as nodes ever had labels. Control thread only.
+// pod's selector looks its words up, and a word that no node has matches nothing. Words are never forgotten: there are
+// as many as nodes ever had labels. Control thread only.
 class Symbols {
  public:
   using Symbol = uint32_t;

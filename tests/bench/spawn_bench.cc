@@ -54,6 +54,14 @@ struct Bench {
     return spec;
   }
 
+  ContainerSpec True(std::string id) const { return Spec(std::move(id), {"/bin/true"}); }
+  ContainerSpec Flood(const std::string& size) const {
+    constexpr char kLine[] = "a line of the usual length, with some words in it, and a number: 1234567890";
+    ContainerSpec spec = Spec("flood", {"/bin/sh", "-c", "yes '" + std::string(kLine) + "' | head -c " + size});
+    spec.env = {{"PATH", "/usr/bin:/bin"}};
+    return spec;
+  }
+
   void RunUntil(int ends) {
     while (ended < ends) io.run_one();
   }
@@ -67,7 +75,7 @@ Task<> StartNext(Bench& bench, std::string ended) {
   }
   if (bench.started == bench.count) co_return;
   const std::string id = bench.prefix + std::to_string(bench.started++);
-  const auto result = co_await bench.runtime->Start(bench.Spec(id, {"/bin/true"}));
+  const auto result = co_await bench.runtime->Start(bench.True(id));
   if (!result.ok()) {
     fprintf(stderr, "%s\n", result.status().message().c_str());
     exit(1);
@@ -91,11 +99,7 @@ double ContainersPerSecond(Bench& bench, const std::string& prefix, int count, i
 }
 
 Task<> StartFlood(Bench& bench, std::string size) {
-  ContainerSpec spec = bench.Spec(
-      "flood", {"/bin/sh", "-c",
-                "yes 'a line of the usual length, with some words in it, and a number: 1234567890' | head -c " + size});
-  spec.env = {{"PATH", "/usr/bin:/bin"}};
-  const auto result = co_await bench.runtime->Start(spec);
+  const auto result = co_await bench.runtime->Start(bench.Flood(size));
   if (!result.ok()) exit(1);
 }
 

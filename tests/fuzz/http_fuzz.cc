@@ -1,14 +1,15 @@
-// Feeds bytes to the request parser whole and cut in pieces, and checks that both ways see the same requests. With
-// libFuzzer through its entry point; under ctest by mutating a few seeds in a fixed pseudo-random order.
+// The request path: parser, limits, percent and query decoding. Bytes fed whole and cut in pieces must give the same
+// requests.
 
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
-#include <random>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "api/http/request_parser.h"
+#include "tests/fuzz/seeds.h"
 
 namespace wherry::http {
 namespace {
@@ -91,79 +92,20 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   return wherry::http::FuzzOne(data, size);
 }
 
-#ifndef WHERRY_LIBFUZZER
-namespace {
-
-constexpr std::string_view kSeeds[] = {
-    "GET /api/v1/namespaces/default/pods?limit=500&labelSelector=a%3Db%2Cc HTTP/1.1\r\nHost: x\r\nAccept: */*\r\n\r\n",
-    "POST /a%2Fb HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\nExpect: 100-continue\r\n\r\nbodyGET / HTTP/1.1\r\nHost: "
-    "y\r\n\r\n",
-    "PUT / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n3;e=1\r\nabc\r\n0\r\nT: t\r\n\r\nGET / "
-    "HTTP/1.0\r\n\r\n",
-    "GET http://h:1/p?q HTTP/1.1\r\nHost: h\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\nraw",
-    "\r\n\r\nDELETE /x HTTP/1.0\r\nConnection: keep-alive\r\n\r\nHEAD * HTTP/1.1\r\nHost: \r\n\r\n",
-};
-constexpr std::string_view kPieces[] = {"\r\n",
-                                        "\r\n\r\n",
-                                        "%",
-                                        "%00",
-                                        "%2f",
-                                        "+",
-                                        "&",
-                                        "=",
-                                        ":",
-                                        " ",
-                                        "\t",
-                                        "\0",
-                                        "HTTP/1.1",
-                                        "Content-Length: 1\r\n",
-                                        "Transfer-Encoding: chunked\r\n",
-                                        "0\r\n\r\n",
-                                        "?",
-                                        "#",
-                                        "//",
-                                        "Host: z\r\n",
-                                        "Upgrade",
-                                        "ffffffffffffffff\r\n",
-                                        "\n",
-                                        "\x7f",
-                                        "\xff"};
-
-std::string Mutate(std::mt19937& random) {
-  const auto pick = [&random](size_t below) { return below == 0 ? 0 : random() % below; };
-  std::string text(kSeeds[pick(std::size(kSeeds))]);
-  for (size_t edits = 1 + pick(6); edits > 0; --edits) {
-    const size_t at = pick(text.size() + 1);
-    switch (pick(5)) {
-      case 0:
-        text.insert(at, kPieces[pick(std::size(kPieces))]);
-        break;
-      case 1:
-        text.erase(at, 1 + pick(8));
-        break;
-      case 2:
-        if (at < text.size()) text[at] = static_cast<char>(random());
-        break;
-      case 3:
-        text.insert(at, text.substr(pick(text.size()), pick(40)));
-        break;
-      default:
-        text += kSeeds[pick(std::size(kSeeds))];
-    }
-  }
-  return text;
+std::vector<std::string> FuzzSeeds() {
+  return {
+      "GET /api/v1/namespaces/default/pods?limit=500&labelSelector=a%3Db%2Cc HTTP/1.1\r\nHost: x\r\nAccept: "
+      "*/*\r\n\r\n",
+      "POST /a%2Fb HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\nExpect: 100-continue\r\n\r\nbodyGET / HTTP/1.1\r\nHost: "
+      "y\r\n\r\n",
+      "PUT / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n3;e=1\r\nabc\r\n0\r\nT: t\r\n\r\nGET / "
+      "HTTP/1.0\r\n\r\n",
+      "GET http://h:1/p?q HTTP/1.1\r\nHost: h\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\nraw",
+      "\r\n\r\nDELETE /x HTTP/1.0\r\nConnection: keep-alive\r\n\r\nHEAD * HTTP/1.1\r\nHost: \r\n\r\n",
+      // Not requests, but what mutations should splice in.
+      "\r\nContent-Length: 1\r\n",
+      "\r\nTransfer-Encoding: chunked\r\n",
+      "ffffffffffffffff\r\n",
+      "%00%2f%+&=#//\t\x7f\xff",
+  };
 }
-
-}  // namespace
-
-int main(int argc, char** argv) {
-  const long rounds = argc > 1 ? std::atol(argv[1]) : 20'000;
-  std::mt19937 random(1);  // NOLINT(cert-msc51-cpp): the same inputs every time
-  for (long i = 0; i < rounds; ++i) {
-    const std::string text = Mutate(random);
-    LLVMFuzzerTestOneInput(reinterpret_cast<const uint8_t*>(text.data()), text.size());
-  }
-  std::printf("http_fuzz: %ld inputs\n", rounds);
-  return 0;
-}
-#endif

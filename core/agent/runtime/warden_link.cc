@@ -247,7 +247,8 @@ void ProcessRuntime::Link::HandleList(std::string_view payload) {
   for (const auto& [answer, reply] : started) answer(warden::Encode(reply));
   for (const warden::ProcessState& state : states) {
     if (state.running) {
-      running_[state.id] = state;
+      const auto [it, added] = running_.try_emplace(state.id, state);
+      if (!added) ReportNote(it->second, state.note);
     } else {
       ReportExit(state);
     }
@@ -259,7 +260,8 @@ void ProcessRuntime::Link::ReportExit(const warden::ProcessState& state) {
   running_.erase(state.id);
   kept_.erase(state.id);
   if (!reported_.insert(state.id).second || !on_exit) return;
-  on_exit(ToContainerState(state));
+  const auto call = on_exit;  // the callee may take itself away
+  call(ToContainerState(state));
 }
 
 void ProcessRuntime::Link::HandleEvent(const warden::Frame& frame) {
@@ -274,10 +276,16 @@ void ProcessRuntime::Link::HandleEvent(const warden::Frame& frame) {
     warden::IdAndNote note;
     if (!warden::Decode(frame.payload, &note)) return;
     const auto it = running_.find(note.id);
-    if (it == running_.end()) return;  // the answer to its start will carry the note
-    it->second.note = note.note;
-    if (on_note) on_note(ToContainerState(it->second));
+    if (it != running_.end()) ReportNote(it->second, note.note);  // else the answer to its start will carry it
   }
+}
+
+void ProcessRuntime::Link::ReportNote(warden::ProcessState& state, const std::string& note) {
+  if (state.note == note) return;
+  state.note = note;
+  if (!on_note) return;
+  const auto call = on_note;
+  call(ToContainerState(state));
 }
 
 void ProcessRuntime::Link::HandleReply(const warden::Frame& frame) {

@@ -62,6 +62,7 @@ class ProcessRuntime::Link : public std::enable_shared_from_this<Link> {
   void HandleEvent(const warden::Frame& frame);
   void HandleReply(const warden::Frame& frame);
   void ReportExit(const warden::ProcessState& state);
+  void ReportNote(warden::ProcessState& state, const std::string& note);
   void Send(warden::MessageType type, uint32_t request, std::string_view payload, warden::Fd attached = warden::Fd());
   // Lists stay, unless we are closing: an empty list would say that nothing runs.
   void FailAll(const Status& why);

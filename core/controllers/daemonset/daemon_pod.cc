@@ -5,12 +5,13 @@
 #include "core/controllers/daemonset/eligibility.h"
 #include "core/controllers/pod_control.h"
 #include "core/controllers/pod_view.h"
-#include "core/runtime/object_view.h"
 
 namespace wherry {
 
-Json DaemonPodTemplate(const Json& set, const std::string& update_hash, const std::string& template_generation) {
-  Json pod = PodFromTemplate(set.at("spec").at("template"), StringAt(set, "metadata.name") + "-");
+Json DaemonPodTemplate(const Object& set, const std::string& update_hash, const std::string& template_generation) {
+  const JsonPtr document = set.json();
+  Json pod = PodFromTemplate(document->at("spec").at("template"), set.name() + "-");
+  pod["metadata"]["ownerReferences"] = Json::array({ControllerReference(set)});
   Json& labels = pod["metadata"]["labels"];
   if (!labels.is_object()) labels = Json::object();
   labels[kRevisionHashLabel] = update_hash;

@@ -16,10 +16,6 @@ namespace {
 
 constexpr int kMaxCollisions = 8;
 
-std::string PodKey(const std::string& ns, const std::string& name) {
-  return KeyOf(ns, name);
-}
-
 }  // namespace
 
 DaemonSetReconciler::DaemonSetReconciler(RuntimeContext context)
@@ -35,7 +31,10 @@ Task<ReconcileResult> DaemonSetReconciler::Reconcile(std::string key) {
   }
   Known& known = known_[key];
   if (known.uid != set->uid()) {
-    if (!known.uid.empty()) eligibility_.ForgetSet(known.uid), backoff_.ForgetSet(known.uid);
+    if (!known.uid.empty()) {
+      eligibility_.ForgetSet(known.uid);
+      backoff_.ForgetSet(known.uid);
+    }
     known.uid = set->uid();
   }
   const DaemonSetView& view = set->view<DaemonSetView>();
@@ -52,21 +51,21 @@ Task<ReconcileResult> DaemonSetReconciler::Reconcile(std::string key) {
     result.status = pods.status();
     co_return result;
   }
+  const uint64_t seen = context_.client.cache().revision();
   Result<History> history = co_await BringHistoryUpToDate(set, *pods);
   if (!history.ok()) {
     result.status = history.status();
     co_return result;
   }
 
-  // Decide on what is there now: the waits above were writes of our own, but others write too.
+  // Decide on what is there now: whoever waited for a write above was not alone.
   set = context_.client.cache().Get(set->key());
   if (!set || set->uid() != known_[key].uid || set->view<DaemonSetView>().deleting) co_return result;
   const int64_t generation = set->view<DaemonSetView>().generation;
   const std::string hash = history->hash;
-  Snapshot before = Take(
-      set, SortClaims(context_.client.cache(), resources::kPods, *set, set->view<DaemonSetView>().selector, false).ours,
-      hash);
-  known_[key].pods = before.nodes.size();
+  if (context_.client.cache().revision() != seen) pods = OwnPods(*set);
+  Snapshot before = Take(set, std::move(*pods), hash);
+  known_[key].nodes = before.nodes.size();
   DaemonSetPlan plan = PlanDaemonSet(before.inputs);
   result.requeue_after = plan.requeue_after;
   std::set<std::string> live_hashes;
@@ -83,15 +82,15 @@ Task<ReconcileResult> DaemonSetReconciler::Reconcile(std::string key) {
 
   const ObjectPtr latest = context_.client.cache().Get(set->key());
   if (!latest || latest->uid() != set->uid()) co_return result;
-  if (acts)
-    before = Take(
-        set,
-        SortClaims(context_.client.cache(), resources::kPods, *set, set->view<DaemonSetView>().selector, false).ours,
-        hash);
+  if (acts) before = Take(set, OwnPods(*set), hash);
   DaemonSetStatus status = ObserveDaemonSet(before.inputs, &result.requeue_after);
   Status written = co_await WriteStatus(latest, std::move(status), generation);
   if (result.status.ok()) result.status = written;
   co_return result;
+}
+
+std::vector<ObjectPtr> DaemonSetReconciler::OwnPods(const Object& set) const {
+  return SortClaims(context_.client.cache(), resources::kPods, set, set.view<DaemonSetView>().selector, false).ours;
 }
 
 DaemonSetReconciler::Snapshot DaemonSetReconciler::Take(ObjectPtr set, std::vector<ObjectPtr> pods,
@@ -159,7 +158,7 @@ Task<Status> DaemonSetReconciler::Act(ObjectPtr set, DaemonSetPlan plan, std::st
   if (shared->creates.empty()) co_return status;
 
   const JsonPtr pod_template =
-      std::make_shared<const Json>(DaemonPodTemplate(*set->json(), update_hash, view.template_generation));
+      std::make_shared<const Json>(DaemonPodTemplate(*set, update_hash, view.template_generation));
   BatchStep create = [this, set, shared, pod_template](size_t i) {
     return CreateOne(set, pod_template, shared->creates[i]);
   };
@@ -199,8 +198,8 @@ void DaemonSetReconciler::ForgetSet(const std::string& key) {
 
 Duration DaemonSetReconciler::Patience(const std::string& key) const {
   auto it = known_.find(key);
-  if (it == known_.end() || it->second.pods < 100) return Duration(0);
-  return std::min<Duration>(std::chrono::milliseconds(50), std::chrono::microseconds(10) * it->second.pods);
+  if (it == known_.end() || it->second.nodes < 100) return Duration(0);
+  return std::min<Duration>(std::chrono::milliseconds(50), std::chrono::microseconds(10) * it->second.nodes);
 }
 
 void DaemonSetReconciler::OnSet(const Event& event, WorkQueue& queue) {
@@ -222,11 +221,11 @@ void DaemonSetReconciler::OnPod(const Event& event, WorkQueue& queue) {
     if (same_owner && meta.labels == before.labels && event.object->view<PodView>() == event.previous->view<PodView>())
       return;
     if (!same_owner && before.controller() && before.controller()->kind == "DaemonSet") {
-      EnqueueCalmly(PodKey(event.object->ns(), before.controller()->name), queue);
+      EnqueueCalmly(KeyOf(event.object->ns(), before.controller()->name), queue);
     }
   }
   if (const OwnerRef* owner = meta.controller()) {
-    if (owner->kind == "DaemonSet") EnqueueCalmly(PodKey(event.object->ns(), owner->name), queue);
+    if (owner->kind == "DaemonSet") EnqueueCalmly(KeyOf(event.object->ns(), owner->name), queue);
     return;
   }
   // An orphan: whoever selects it may adopt it.
@@ -255,7 +254,7 @@ void DaemonSetReconciler::OnRevision(const Event& event, WorkQueue& queue) {
   if (event.type == EventType::kAdded) return;  // ours, or adopted when the set is looked at
   for (const Object* object : {event.object.get(), static_cast<const Object*>(event.previous.get())}) {
     const OwnerRef* owner = object ? object->view<MetaView>().controller() : nullptr;
-    if (owner && owner->kind == "DaemonSet") EnqueueCalmly(PodKey(object->ns(), owner->name), queue);
+    if (owner && owner->kind == "DaemonSet") EnqueueCalmly(KeyOf(object->ns(), owner->name), queue);
   }
 }
 

@@ -37,6 +37,7 @@ class DaemonSetReconciler : public std::enable_shared_from_this<DaemonSetReconci
     std::vector<ObjectPtr> nodes, pods;
     DaemonSetInputs inputs;
   };
+  std::vector<ObjectPtr> OwnPods(const Object& set) const;
   Snapshot Take(ObjectPtr set, std::vector<ObjectPtr> pods, const std::string& update_hash);
 
   Task<Result<History>> BringHistoryUpToDate(ObjectPtr set, std::vector<ObjectPtr> pods);
@@ -45,8 +46,8 @@ class DaemonSetReconciler : public std::enable_shared_from_this<DaemonSetReconci
   Task<Status> WriteStatus(ObjectPtr set, DaemonSetStatus status, int64_t observed_generation);
   void ForgetSet(const std::string& key);
 
-  // A set over thousands of nodes is looked at some twenty times a second at most, however many pods report; a small
-  // one at once.
+  // In a cluster of thousands of nodes a set is looked at some twenty times a second at most, however many pods report;
+  // a small one at once.
   Duration Patience(const std::string& key) const;
   void EnqueueCalmly(const std::string& key, WorkQueue& queue) const { queue.AddAfter(key, Patience(key)); }
 
@@ -57,7 +58,7 @@ class DaemonSetReconciler : public std::enable_shared_from_this<DaemonSetReconci
   FailedPodBackoff backoff_;
   struct Known {
     std::string uid;
-    size_t pods = 0;
+    size_t nodes = 0;
   };
   std::unordered_map<std::string, Known> known_;  // by key
 };

@@ -6,11 +6,11 @@ namespace wherry::plugins {
 namespace {
 
 constexpr int64_t kMegabyte = 1024 * 1024;
-constexpr int64_t kSmall = 23 * kMegabyte;              // not worth going anywhere for
+constexpr int64_t kSmall = 23 * kMegabyte;                // not worth going anywhere for
 constexpr int64_t kLargePerContainer = 1000 * kMegabyte;  // worth the full score
 
-// The pod's images that some node has, with the part of the nodes that have them: one that everybody has says little, and one
-// that a single node has must not draw every pod there.
+// The pod's images that some node has, with the part of the nodes that have them: one that everybody has says little,
+// and one that a single node has must not draw every pod there.
 struct Images : PluginState {
   struct Entry {
     std::string name;

@@ -8,7 +8,7 @@ namespace {
 
 struct Required : PluginState {
   std::vector<std::pair<Symbols::Symbol, Symbols::Symbol>> labels;  // nodeSelector
-  bool impossible = false;  // nodeSelector speaks of labels that no node has
+  bool impossible = false;                                          // nodeSelector speaks of labels that no node has
   bool has_terms = false;
   std::vector<CompiledNodeTerm> terms;
 };

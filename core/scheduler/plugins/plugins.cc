@@ -7,26 +7,23 @@ namespace {
 
 // Cheap and seldom resolvable checks first: the first refusal of a node is the one that is reported.
 constexpr const FilterPlugin* kFilters[] = {
-    &plugins::kNodeUnschedulable,
-    &plugins::kNodeName,
-    &plugins::kTaintTolerationFilter,
-    &plugins::kNodeAffinityFilter,
-    &plugins::kNodePorts,
-    &plugins::kNodeResourcesFit,
+    &plugins::kNodeUnschedulable,  &plugins::kNodeName,  &plugins::kTaintTolerationFilter,
+    &plugins::kNodeAffinityFilter, &plugins::kNodePorts, &plugins::kNodeResourcesFit,
 };
 
 constexpr const ScorePlugin* kScores[] = {
-    &plugins::kTaintTolerationScore,
-    &plugins::kNodeAffinityScore,
-    &plugins::kLeastAllocated,
-    &plugins::kBalancedAllocation,
-    &plugins::kImageLocality,
+    &plugins::kTaintTolerationScore, &plugins::kNodeAffinityScore, &plugins::kLeastAllocated,
+    &plugins::kBalancedAllocation,   &plugins::kImageLocality,
 };
 
 }  // namespace
 
-std::span<const FilterPlugin* const> FilterPlugins() { return kFilters; }
-std::span<const ScorePlugin* const> ScorePlugins() { return kScores; }
+std::span<const FilterPlugin* const> FilterPlugins() {
+  return kFilters;
+}
+std::span<const ScorePlugin* const> ScorePlugins() {
+  return kScores;
+}
 
 void Normalise(std::span<int64_t> scores) {
   const int64_t highest = scores.empty() ? 0 : *std::max_element(scores.begin(), scores.end());

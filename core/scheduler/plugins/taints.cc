@@ -25,7 +25,9 @@ bool FilterUnschedulable(const PluginState*, const PodDemand&, const NodeInfo& n
   return false;
 }
 
-PreFilter PreFilterTaints(const PodDemand&, const Snapshot&) { return {}; }
+PreFilter PreFilterTaints(const PodDemand&, const Snapshot&) {
+  return {};
+}
 
 bool FilterTaints(const PluginState*, const PodDemand& pod, const NodeInfo& node, Refusal& refusal) {
   for (const NodeInfo::TaintEntry& entry : node.taints) {
@@ -38,13 +40,16 @@ bool FilterTaints(const PluginState*, const PodDemand& pod, const NodeInfo& node
   return true;
 }
 
-PreScore PreScoreTaints(const PodDemand&, const Snapshot&) { return {}; }
+PreScore PreScoreTaints(const PodDemand&, const Snapshot&) {
+  return {};
+}
 
 // How many soft taints the pod does not tolerate.
 int64_t ScoreTaints(const PluginState*, const PodDemand& pod, const NodeInfo& node) {
   int64_t count = 0;
   for (const NodeInfo::TaintEntry& entry : node.taints) {
-    if (entry.taint.effect == TaintEffect::kPreferNoSchedule && !Tolerated(pod.request.tolerations, entry.taint)) ++count;
+    if (entry.taint.effect == TaintEffect::kPreferNoSchedule && !Tolerated(pod.request.tolerations, entry.taint))
+      ++count;
   }
   return count;
 }

@@ -1,35 +1,165 @@
 #include "tests/core/controllers/controller_cluster.h"
 
 #include <algorithm>
-#include <nlohmann/json.hpp>
+#include <asio/co_spawn.hpp>
+#include <asio/post.hpp>
+#include <catch2/catch.hpp>
+#include <exception>
 #include <utility>
 
 #include "core/controllers/controllers.h"
 #include "core/controllers/pod_view.h"
 #include "core/kinds/resources.h"
+#include "core/registry/admission.h"
+#include "core/registry/indexes.h"
 #include "core/runtime/object_view.h"
 
 namespace wherry {
 
-ControllerCluster::ControllerCluster(uint64_t seed) : TestCluster(seed) {
-  const ControllerSettings settings{registry().catalog(), "-----BEGIN CERTIFICATE-----\ntest\n"};
-  for (const ControllerRow& row : AllControllers()) {
-    const RuntimeContext context = plane().ContextFor(row.name);
-    ControllerSpec spec = row.make(context, settings);
-    auto count = reconciles_[row.name] = std::make_shared<int>(0);
-    spec.reconcile = [count, inner = std::move(spec.reconcile)](std::string key) {
-      ++*count;
-      return inner(std::move(key));
-    };
-    controllers_.push_back(std::make_unique<Controller>(context, std::move(spec)));
+namespace {
+
+// Result has no default value, which co_spawn would need.
+template <typename T>
+Task<> Keep(Task<T> task, std::optional<T>* answer) {
+  T value = co_await std::move(task);
+  answer->emplace(std::move(value));
+}
+
+// Built once: it never changes.
+const KindCatalog& Catalog() {
+  static const std::shared_ptr<KindCatalog> catalog = KindCatalog::BuiltIn();
+  return *catalog;
+}
+
+}  // namespace
+
+ControllerCluster::ControllerCluster(uint64_t seed) : seed_(seed) {
+  StoreOptions options;
+  options.path = ":memory:";
+  options.durability = Durability::kMemory;
+  options.inline_writes = true;
+  options.now = [this] { return clock_.Now().time_since_epoch().count(); };
+  options.post = [this](std::function<void()> fn) { asio::post(io_, std::move(fn)); };
+  auto store = ObjectStore::Open(std::move(options));
+  REQUIRE(store.ok());
+  store_ = std::move(*store);
+  cache_ = std::make_unique<WatchCache>(bus_);
+  AddCoreIndexes(*cache_);
+  store_->set_on_event([this](EventPtr event) { cache_->Apply(std::move(event)); });
+  store_->set_lookup([this](const ObjectKey& key) { return cache_->Get(key); });
+  registry_ = std::make_unique<Registry>(Catalog(), *store_, *cache_, clock_, seed);
+  for (const Admission& admission : BuiltInAdmissions()) registry_->AddAdmission(admission);
+  clients_.push_back(NewLocalClient(*registry_, "tester"));
+  for (const char* ns : {"default", "kube-node-lease"}) {
+    Create({{"apiVersion", "v1"}, {"kind", "Namespace"}, {"metadata", {{"name", ns}}}});
   }
-  for (const auto& controller : controllers_) controller->Start();
+
+  const ControllerSettings settings{Catalog(), "-----BEGIN CERTIFICATE-----\ntest\n"};
+  for (const ControllerRow& row : AllControllers()) {
+    Start(row.name, [&](RuntimeContext context) { return row.make(context, settings); });
+  }
   Settle();
+}
+
+void ControllerCluster::Start(const std::string& name, const std::function<ControllerSpec(RuntimeContext)>& make) {
+  clients_.push_back(NewLocalClient(*registry_, name));
+  const RuntimeContext context{*clients_.back(), clock_, io_.get_executor(), seed_};
+  ControllerSpec spec = make(context);
+  auto count = reconciles_[name] = std::make_shared<int>(0);
+  spec.reconcile = [count, inner = std::move(spec.reconcile)](std::string key) {
+    ++*count;
+    return inner(std::move(key));
+  };
+  controllers_.push_back(std::make_unique<Controller>(context, std::move(spec)));
+  controllers_.back()->Start();
 }
 
 ControllerCluster::~ControllerCluster() {
   for (const auto& controller : controllers_) controller->Stop();
   Settle();
+}
+
+template <typename T>
+T ControllerCluster::Run(Task<T> task) {
+  std::optional<T> answer;
+  asio::co_spawn(io_, Keep(std::move(task), &answer), [](std::exception_ptr error) {
+    if (error) std::rethrow_exception(error);
+  });
+  Settle();
+  REQUIRE(answer.has_value());
+  return std::move(*answer);
+}
+
+void ControllerCluster::Settle() {
+  do {
+    io_.restart();
+    while (io_.poll() > 0) {
+    }
+  } while (clock_.FireNext(Duration::zero()));
+}
+
+void ControllerCluster::Advance(Duration duration) {
+  const Time end = clock_.Now() + duration;
+  Settle();
+  while (clock_.FireNext(end - clock_.Now())) Settle();
+  clock_.MoveTo(end);
+  Settle();
+}
+
+const Kind& ControllerCluster::KindOf(const Json& object) const {
+  const std::string api_version = StringAt(object, "apiVersion");
+  const size_t slash = api_version.find('/');
+  const std::string group = slash == std::string::npos ? "" : api_version.substr(0, slash);
+  const std::string version = slash == std::string::npos ? api_version : api_version.substr(slash + 1);
+  const Kind* kind = Catalog().FindGvk(group, version, StringAt(object, "kind"));
+  INFO(object.dump());
+  REQUIRE(kind != nullptr);
+  return *kind;
+}
+
+ObjectPtr ControllerCluster::Create(Json object) {
+  const Kind& kind = KindOf(object);
+  const std::string ns = kind.namespaced ? StringAt(object, "metadata.namespace", "default") : "";
+  Result<ObjectPtr> created = Run(client().Create(kind.resource, ns, std::move(object)));
+  INFO(created.status().message());
+  REQUIRE(created.ok());
+  return *created;
+}
+
+ObjectPtr ControllerCluster::Update(const ObjectPtr& current, const std::function<void(Json&)>& change,
+                                    std::string subresource) {
+  REQUIRE(current);
+  const ObjectPtr latest = Get(current->key().resource, current->ns(), current->name());
+  REQUIRE(latest);
+  Json object = *latest->json();
+  change(object);
+  WriteOptions options;
+  options.subresource = std::move(subresource);
+  Result<ObjectPtr> updated = Run(client().Update(current->key().resource, std::move(object), options));
+  INFO(updated.status().message());
+  REQUIRE(updated.ok());
+  return *updated;
+}
+
+void ControllerCluster::Delete(std::string_view resource, std::string_view ns, std::string_view name,
+                               DeleteOptions options) {
+  Result<ObjectPtr> deleted =
+      Run(client().Delete(std::string(resource), std::string(ns), std::string(name), std::move(options)));
+  INFO(deleted.status().message());
+  REQUIRE(deleted.ok());
+}
+
+ObjectPtr ControllerCluster::Get(std::string_view resource, std::string_view ns, std::string_view name) const {
+  return cache_->Get(resource, ns, name);
+}
+
+Json ControllerCluster::Document(std::string_view resource, std::string_view ns, std::string_view name) const {
+  const ObjectPtr object = Get(resource, ns, name);
+  return object ? *object->json() : Json();
+}
+
+std::vector<ObjectPtr> ControllerCluster::List(std::string_view resource, std::string_view ns) const {
+  return cache_->List(resource, ns);
 }
 
 ObjectPtr ControllerCluster::AddNode(const std::string& name, Json labels, Json taints) {
@@ -66,7 +196,14 @@ ObjectPtr ControllerCluster::AddDaemonSet(const std::string& name, Json spec) {
 }
 
 void ControllerCluster::SetPodStatus(const std::string& pod, Json status) {
-  Update(Get(resources::kPods, "default", pod), [&](Json& object) { object["status"].merge_patch(status); }, "status");
+  Update(
+      Get(resources::kPods, "default", pod), [&](Json& object) { object["status"].merge_patch(status); }, "status");
+}
+
+void ControllerCluster::SetReady(const std::string& pod, bool ready) {
+  SetPodStatus(pod, {{"conditions", Json::array({{{"type", "Ready"},
+                                                  {"status", ready ? "True" : "False"},
+                                                  {"lastTransitionTime", FormatTime(clock_.Now())}}})}});
 }
 
 bool ControllerCluster::StepPods() {
@@ -85,10 +222,8 @@ bool ControllerCluster::StepPods() {
       changed = true;
     } else if (view.phase == PodView::Phase::kPending) {
       const bool ready = std::find(sick.begin(), sick.end(), view.node_name) == sick.end();
-      SetPodStatus(pod->name(), {{"phase", "Running"},
-                                 {"conditions", Json::array({{{"type", "Ready"},
-                                                              {"status", ready ? "True" : "False"},
-                                                              {"lastTransitionTime", FormatTime(clock().Now())}}})}});
+      SetPodStatus(pod->name(), {{"phase", "Running"}});
+      SetReady(pod->name(), ready);
       changed = true;
     }
   }
@@ -127,7 +262,8 @@ Json ControllerCluster::Status(const std::string& set) const {
 
 std::vector<std::string> ControllerCluster::EventsAbout(const std::string& name) const {
   std::vector<ObjectPtr> events = List(resources::kEvents);
-  std::sort(events.begin(), events.end(), [](const ObjectPtr& a, const ObjectPtr& b) { return a->revision() < b->revision(); });
+  std::sort(events.begin(), events.end(),
+            [](const ObjectPtr& a, const ObjectPtr& b) { return a->revision() < b->revision(); });
   std::vector<std::string> out;
   for (const ObjectPtr& event : events) {
     const JsonPtr document = event->json();
@@ -137,6 +273,8 @@ std::vector<std::string> ControllerCluster::EventsAbout(const std::string& name)
   return out;
 }
 
-int ControllerCluster::Reconciles(const std::string& controller) const { return *reconciles_.at(controller); }
+int ControllerCluster::Reconciles(const std::string& controller) const {
+  return *reconciles_.at(controller);
+}
 
 }  // namespace wherry

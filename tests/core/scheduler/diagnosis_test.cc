@@ -19,8 +19,9 @@ TEST_CASE("The message of a refusal") {
     diagnosis.Add(Because({"Insufficient cpu"}), 2);
     diagnosis.Add(Because({"Insufficient cpu", "Insufficient memory"}), 2);
     diagnosis.Add(Because({"node(s) had untolerated taint {k: v}"}), 1);
-    CHECK(diagnosis.Message() ==
-          "0/3 nodes are available: 1 Insufficient memory, 1 node(s) had untolerated taint {k: v}, 2 Insufficient cpu.");
+    CHECK(
+        diagnosis.Message() ==
+        "0/3 nodes are available: 1 Insufficient memory, 1 node(s) had untolerated taint {k: v}, 2 Insufficient cpu.");
     CHECK(diagnosis.refused_by() == 3);
   }
   SECTION("ten sorts before two") {
@@ -42,7 +43,9 @@ TEST_CASE("The message of a refusal") {
     diagnosis.SetWhole("pod affinity terms conflict", 8);
     CHECK(diagnosis.Message() == "0/3 nodes are available: pod affinity terms conflict.");
   }
-  SECTION("no nodes") { CHECK(Diagnosis(0).Message() == "no nodes available to schedule pods"); }
+  SECTION("no nodes") {
+    CHECK(Diagnosis(0).Message() == "no nodes available to schedule pods");
+  }
 }
 
 }  // namespace wherry::testing

@@ -11,8 +11,8 @@
 
 namespace wherry::testing {
 
-// The cluster around a scheduler without the store and the registry: objects go straight to the cache and the bus, and the
-// few writes that a scheduler makes are applied as the registry would. Binds finish one turn of the loop later.
+// The cluster around a scheduler without the store and the registry: objects go straight to the cache and the bus, and
+// the few writes that a scheduler makes are applied as the registry would. Binds finish one turn of the loop later.
 class FakeCluster : public Client {
  public:
   explicit FakeCluster(uint64_t seed = 1);
@@ -37,7 +37,7 @@ class FakeCluster : public Client {
 
   // What the next binds answer, first to last; ok when empty.
   std::vector<Status> bind_answers;
-  // "Warning FailedScheduling web: text", in order.
+  // Events: "Warning FailedScheduling web: text", in order; "again" for one more of a kind.
   std::vector<std::string> told;
   int patches = 0;
   int binds = 0;

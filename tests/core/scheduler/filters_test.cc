@@ -8,8 +8,8 @@
 namespace wherry::testing {
 namespace {
 
-// One pod, one node with the pods it has, and what the filters say: "" when the pod fits, else the reasons, comma-separated,
-// with "!" in front when evicting pods could not help.
+// One pod, one node with the pods it has, and what the filters say: "" when the pod fits, else the reasons,
+// comma-separated, with "!" in front when evicting pods could not help.
 struct Row {
   std::string what;
   Json pod;
@@ -48,26 +48,36 @@ Json Asking(Json requests) {
   return {{"spec", {{"containers", {{{"name", "c"}, {"image", "i"}, {"resources", {{"requests", requests}}}}}}}}};
 }
 
-Json Tolerating(Json tolerations) { return {{"spec", {{"tolerations", tolerations}}}}; }
-Json Tainted(Json taints) { return {{"spec", {{"taints", taints}}}}; }
-Json Labelled(Json labels) { return {{"metadata", {{"labels", labels}}}}; }
-Json Selecting(Json selector) { return {{"spec", {{"nodeSelector", selector}}}}; }
-
-Json Requiring(Json terms) {
-  return {{"spec",
-           {{"affinity",
-             {{"nodeAffinity",
-               {{"requiredDuringSchedulingIgnoredDuringExecution", {{"nodeSelectorTerms", terms}}}}}}}}}};
+Json Tolerating(Json tolerations) {
+  return {{"spec", {{"tolerations", tolerations}}}};
+}
+Json Tainted(Json taints) {
+  return {{"spec", {{"taints", taints}}}};
+}
+Json Labelled(Json labels) {
+  return {{"metadata", {{"labels", labels}}}};
+}
+Json Selecting(Json selector) {
+  return {{"spec", {{"nodeSelector", selector}}}};
 }
 
-Json Expression(Json requirement) { return Requiring(Json::array({{{"matchExpressions", {requirement}}}})); }
+Json Requiring(Json terms) {
+  return {
+      {"spec",
+       {{"affinity",
+         {{"nodeAffinity", {{"requiredDuringSchedulingIgnoredDuringExecution", {{"nodeSelectorTerms", terms}}}}}}}}}};
+}
+
+Json Expression(Json requirement) {
+  return Requiring(Json::array({{{"matchExpressions", {requirement}}}}));
+}
 
 Json Port(int number, const std::string& ip = "", const std::string& protocol = "TCP", bool host_network = false) {
   Json port = {{"containerPort", number}, {"protocol", protocol}};
   if (!host_network) port["hostPort"] = number;
   if (!ip.empty()) port["hostIP"] = ip;
-  return {{"spec",
-           {{"hostNetwork", host_network}, {"containers", {{{"name", "c"}, {"image", "i"}, {"ports", {port}}}}}}}};
+  return {
+      {"spec", {{"hostNetwork", host_network}, {"containers", {{{"name", "c"}, {"image", "i"}, {"ports", {port}}}}}}}};
 }
 
 const Json kNone = Json::object();
@@ -89,11 +99,15 @@ TEST_CASE("Filter: unschedulable") {
       {"cordoned", kNone, cordoned, {}, refusal},
       {"tolerated",
        Tolerating({{{"key", "node.kubernetes.io/unschedulable"}, {"operator", "Exists"}, {"effect", "NoSchedule"}}}),
-       cordoned, {}, ""},
+       cordoned,
+       {},
+       ""},
       {"everything tolerated", Tolerating({{{"operator", "Exists"}}}), cordoned, {}, ""},
       {"tolerated with another effect",
        Tolerating({{{"key", "node.kubernetes.io/unschedulable"}, {"operator", "Exists"}, {"effect", "NoExecute"}}}),
-       cordoned, {}, refusal},
+       cordoned,
+       {},
+       refusal},
       {"uncordoned", kNone, {{"spec", {{"unschedulable", false}}}}, {}, ""},
   });
 }
@@ -103,22 +117,33 @@ TEST_CASE("Filter: taints") {
   const std::string refusal = "!node(s) had untolerated taint {gpu: true}";
   Check({
       {"not tolerated", kNone, gpu, {}, refusal},
-      {"equal", Tolerating({{{"key", "gpu"}, {"operator", "Equal"}, {"value", "true"}, {"effect", "NoSchedule"}}}),
-       gpu, {}, ""},
+      {"equal",
+       Tolerating({{{"key", "gpu"}, {"operator", "Equal"}, {"value", "true"}, {"effect", "NoSchedule"}}}),
+       gpu,
+       {},
+       ""},
       {"equal is the default", Tolerating({{{"key", "gpu"}, {"value", "true"}}}), gpu, {}, ""},
       {"another value", Tolerating({{{"key", "gpu"}, {"value", "false"}}}), gpu, {}, refusal},
       {"exists", Tolerating({{{"key", "gpu"}, {"operator", "Exists"}}}), gpu, {}, ""},
       {"another key", Tolerating({{{"key", "cpu"}, {"operator", "Exists"}}}), gpu, {}, refusal},
-      {"another effect", Tolerating({{{"key", "gpu"}, {"operator", "Exists"}, {"effect", "NoExecute"}}}), gpu, {},
+      {"another effect",
+       Tolerating({{{"key", "gpu"}, {"operator", "Exists"}, {"effect", "NoExecute"}}}),
+       gpu,
+       {},
        refusal},
       {"all tolerated", Tolerating({{{"operator", "Exists"}}}), gpu, {}, ""},
       {"only preferred", kNone, Tainted({{{"key", "a"}, {"effect", "PreferNoSchedule"}}}), {}, ""},
-      {"no value", kNone, Tainted({{{"key", "node-role.kubernetes.io/control-plane"}, {"effect", "NoSchedule"}}}), {},
+      {"no value",
+       kNone,
+       Tainted({{{"key", "node-role.kubernetes.io/control-plane"}, {"effect", "NoSchedule"}}}),
+       {},
        "!node(s) had untolerated taint {node-role.kubernetes.io/control-plane: }"},
-      {"the first that is not tolerated", Tolerating({{{"key", "a"}, {"operator", "Exists"}}}),
+      {"the first that is not tolerated",
+       Tolerating({{{"key", "a"}, {"operator", "Exists"}}}),
        Tainted({{{"key", "a"}, {"value", "1"}, {"effect", "NoSchedule"}},
                 {{"key", "b"}, {"value", "2"}, {"effect", "NoExecute"}}}),
-       {}, "!node(s) had untolerated taint {b: 2}"},
+       {},
+       "!node(s) had untolerated taint {b: 2}"},
   });
 }
 
@@ -127,7 +152,10 @@ TEST_CASE("Filter: node selector") {
       {"matches", Selecting({{"disk", "ssd"}}), Labelled({{"disk", "ssd"}}), {}, ""},
       {"another value", Selecting({{"disk", "ssd"}}), Labelled({{"disk", "hdd"}}), {}, kNoMatch},
       {"absent", Selecting({{"disk", "ssd"}}), kNone, {}, kNoMatch},
-      {"all must match", Selecting({{"disk", "ssd"}, {"zone", "a"}}), Labelled({{"disk", "ssd"}, {"zone", "b"}}), {},
+      {"all must match",
+       Selecting({{"disk", "ssd"}, {"zone", "a"}}),
+       Labelled({{"disk", "ssd"}, {"zone", "b"}}),
+       {},
        kNoMatch},
       {"value of another key", Selecting({{"disk", "a"}}), Labelled({{"disk", "ssd"}, {"zone", "a"}}), {}, kNoMatch},
       {"empty value", Selecting({{"role", ""}}), Labelled({{"role", ""}}), {}, ""},
@@ -155,32 +183,45 @@ TEST_CASE("Filter: required node affinity") {
       {"terms are alternatives",
        Requiring({{{"matchExpressions", {{{"key", "zone"}, {"operator", "In"}, {"values", {"b"}}}}}},
                   {{"matchExpressions", {{{"key", "cores"}, {"operator", "Exists"}}}}}}),
-       a4, {}, ""},
+       a4,
+       {},
+       ""},
       {"requirements of a term are not",
-       Requiring(Json::array({{{"matchExpressions",
-                                {{{"key", "zone"}, {"operator", "Exists"}},
-                                 {{"key", "rack"}, {"operator", "Exists"}}}}}})),
-       a4, {}, kNoMatch},
+       Requiring(
+           Json::array({{{"matchExpressions",
+                          {{{"key", "zone"}, {"operator", "Exists"}}, {{"key", "rack"}, {"operator", "Exists"}}}}}})),
+       a4,
+       {},
+       kNoMatch},
       {"an empty term matches nothing", Requiring(Json::array({Json::object()})), a4, {}, kNoMatch},
-      {"matchFields", Requiring(Json::array({{{"matchFields",
-                                               {{{"key", "metadata.name"}, {"operator", "In"}, {"values", {"n1"}}}}}}})),
-       a4, {}, ""},
+      {"matchFields",
+       Requiring(
+           Json::array({{{"matchFields", {{{"key", "metadata.name"}, {"operator", "In"}, {"values", {"n1"}}}}}}})),
+       a4,
+       {},
+       ""},
       {"matchFields NotIn",
-       Requiring(Json::array(
-           {{{"matchFields", {{{"key", "metadata.name"}, {"operator", "NotIn"}, {"values", {"n1"}}}}}}})),
-       a4, {}, kNoMatch},
+       Requiring(
+           Json::array({{{"matchFields", {{{"key", "metadata.name"}, {"operator", "NotIn"}, {"values", {"n1"}}}}}}})),
+       a4,
+       {},
+       kNoMatch},
       {"selector and affinity must both match",
        [] {
          Json pod = Expression({{"key", "zone"}, {"operator", "Exists"}});
          pod["spec"]["nodeSelector"] = {{"zone", "b"}};
          return pod;
        }(),
-       a4, {}, kNoMatch},
+       a4,
+       {},
+       kNoMatch},
       {"matchFields that exclude each other",
        Requiring(Json::array({{{"matchFields",
                                 {{{"key", "metadata.name"}, {"operator", "In"}, {"values", {"n1"}}},
                                  {{"key", "metadata.name"}, {"operator", "In"}, {"values", {"n2"}}}}}}})),
-       a4, {}, "all: pod affinity terms conflict"},
+       a4,
+       {},
+       "all: pod affinity terms conflict"},
   });
 }
 
@@ -193,23 +234,34 @@ TEST_CASE("Filter: resources") {
       {"the last cpu", Asking({{"cpu", "1"}}), kNone, {three_cpus}, ""},
       {"more cpu than there is", Asking({{"cpu", "5"}}), kNone, {}, "!Insufficient cpu"},
       {"memory", Asking({{"memory", "9Gi"}}), kNone, {}, "!Insufficient memory"},
-      {"both", Asking({{"cpu", "2"}, {"memory", "2Gi"}}), kNone, {Asking({{"cpu", "3"}, {"memory", "7Gi"}})},
+      {"both",
+       Asking({{"cpu", "2"}, {"memory", "2Gi"}}),
+       kNone,
+       {Asking({{"cpu", "3"}, {"memory", "7Gi"}})},
        "Insufficient cpu, Insufficient memory"},
       {"ephemeral storage", Asking({{"ephemeral-storage", "101Gi"}}), kNone, {}, "!Insufficient ephemeral-storage"},
       {"extended", Asking({{"nvidia.com/gpu", "2"}}), gpus, {}, ""},
-      {"extended, taken", Asking({{"nvidia.com/gpu", "2"}}), gpus, {Asking({{"nvidia.com/gpu", "1"}})},
+      {"extended, taken",
+       Asking({{"nvidia.com/gpu", "2"}}),
+       gpus,
+       {Asking({{"nvidia.com/gpu", "1"}})},
        "Insufficient nvidia.com/gpu"},
       {"extended, unknown to the node", Asking({{"nvidia.com/gpu", "1"}}), kNone, {}, "!Insufficient nvidia.com/gpu"},
       {"asks for nothing on a full node", kNone, kNone, {Asking({{"cpu", "4"}})}, ""},
       {"room for one pod", kNone, {{"status", {{"allocatable", {{"pods", "1"}}}}}}, {kNone}, "Too many pods"},
       {"no room said", kNone, {{"status", {{"allocatable", nullptr}}}}, {}, "Too many pods"},
-      {"a finished pod uses nothing", Asking({{"cpu", "4"}}), kNone,
-       {{{"spec", three_cpus["spec"]}, {"status", {{"phase", "Succeeded"}}}}}, ""},
+      {"a finished pod uses nothing",
+       Asking({{"cpu", "4"}}),
+       kNone,
+       {{{"spec", three_cpus["spec"]}, {"status", {{"phase", "Succeeded"}}}}},
+       ""},
       {"overhead counts", {{"spec", {{"overhead", {{"cpu", "4001m"}}}}}}, kNone, {}, "!Insufficient cpu"},
       {"the largest init container counts",
        {{"spec",
          {{"initContainers", {{{"name", "i"}, {"image", "i"}, {"resources", {{"requests", {{"cpu", "5"}}}}}}}}}}},
-       kNone, {}, "!Insufficient cpu"},
+       kNone,
+       {},
+       "!Insufficient cpu"},
       {"a sidecar adds up",
        {{"spec",
          {{"initContainers",
@@ -218,7 +270,9 @@ TEST_CASE("Filter: resources") {
              {"restartPolicy", "Always"},
              {"resources", {{"requests", {{"cpu", "2"}}}}}}}},
           {"containers", {{{"name", "c"}, {"image", "i"}, {"resources", {{"requests", {{"cpu", "3"}}}}}}}}}}},
-       kNone, {}, "!Insufficient cpu"},
+       kNone,
+       {},
+       "!Insufficient cpu"},
   });
 }
 

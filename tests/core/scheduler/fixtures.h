@@ -11,13 +11,13 @@ namespace wherry::testing {
 
 // A pod of namespace default: one container "c" of image "app:1" that asks for nothing. `patch` is a JSON merge patch.
 inline Json PodJson(const std::string& name, const Json& patch = Json::object()) {
-  Json pod = {{"apiVersion", "v1"},
-              {"kind", "Pod"},
-              {"metadata", {{"name", name}, {"namespace", "default"}, {"uid", "uid-" + name}}},
-              {"spec",
-               {{"schedulerName", "default-scheduler"},
-                {"containers", Json::array({{{"name", "c"}, {"image", "app:1"}}})}}},
-              {"status", {{"phase", "Pending"}}}};
+  Json pod = {
+      {"apiVersion", "v1"},
+      {"kind", "Pod"},
+      {"metadata", {{"name", name}, {"namespace", "default"}, {"uid", "uid-" + name}}},
+      {"spec",
+       {{"schedulerName", "default-scheduler"}, {"containers", Json::array({{{"name", "c"}, {"image", "app:1"}}})}}},
+      {"status", {{"phase", "Pending"}}}};
   pod.merge_patch(patch);
   return pod;
 }
@@ -38,8 +38,7 @@ inline Json NodeJson(const std::string& name, const Json& patch = Json::object()
                {"metadata", {{"name", name}, {"uid", "uid-" + name}, {"labels", {{"kubernetes.io/hostname", name}}}}},
                {"spec", Json::object()},
                {"status",
-                {{"allocatable",
-                  {{"cpu", "4"}, {"memory", "8Gi"}, {"ephemeral-storage", "100Gi"}, {"pods", "110"}}}}}};
+                {{"allocatable", {{"cpu", "4"}, {"memory", "8Gi"}, {"ephemeral-storage", "100Gi"}, {"pods", "110"}}}}}};
   node.merge_patch(patch);
   return node;
 }

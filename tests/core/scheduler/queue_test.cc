@@ -1,6 +1,6 @@
 #include <catch2/catch.hpp>
 
-#include "core/scheduler/pod_info.h"
+#include "core/scheduler/pod_demand.h"
 #include "core/scheduler/queue.h"
 #include "tests/core/scheduler/fixtures.h"
 

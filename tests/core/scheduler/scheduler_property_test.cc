@@ -1,3 +1,4 @@
+#include <spdlog/spdlog.h>
 #include <catch2/catch.hpp>
 #include <optional>
 #include <random>
@@ -9,8 +10,8 @@
 namespace wherry::testing {
 namespace {
 
-// A model of the rules, independent of the scheduler's own code and as plain as they are written: one node, its pods, one
-// pod more. Works on the stored documents.
+// A model of the rules, independent of the scheduler's own code and as plain as they are written: one node, its pods,
+// one pod more. Works on the stored documents.
 struct Model {
   static int64_t Cpu(const Json& pod) {
     return std::stoll(pod["spec"]["containers"][0]["resources"]["requests"]["cpu"].get<std::string>());
@@ -22,12 +23,13 @@ struct Model {
     return false;
   }
   static bool Selected(const Json& pod, const Json& node) {
-    for (const auto& [key, value] : pod["spec"].value("nodeSelector", Json::object()).items()) {
+    const Json selector = pod["spec"].value("nodeSelector", Json::object());
+    for (const auto& [key, value] : selector.items()) {
       if (node["metadata"]["labels"].value(key, "") != value) return false;
     }
     if (!pod["spec"].contains("affinity")) return true;
-    const Json& terms = pod["spec"]["affinity"]["nodeAffinity"]["requiredDuringSchedulingIgnoredDuringExecution"]
-                           ["nodeSelectorTerms"];
+    const Json& terms =
+        pod["spec"]["affinity"]["nodeAffinity"]["requiredDuringSchedulingIgnoredDuringExecution"]["nodeSelectorTerms"];
     return terms[0]["matchFields"][0]["values"][0] == node["metadata"]["name"];
   }
   static int Port(const Json& pod) {
@@ -42,17 +44,17 @@ struct Model {
     }
     return Selected(pod, node);
   }
-  // Whether the pods have room together.
-  static bool Room(const std::vector<Json>& pods, const Json& node) {
-    int64_t cpu = 0;
-    std::set<int> ports;
-    for (const Json& pod : pods) {
-      cpu += Cpu(pod);
-      if (const int port = Port(pod); port != 0 && !ports.insert(port).second) return false;
+  // Whether there is room beside the pods that are there. A node may have shrunk under them: that concerns only those
+  // who want more of what is short.
+  static bool Room(const Json& pod, const std::vector<JsonPtr>& there, const Json& node) {
+    int64_t cpu = Cpu(pod);
+    for (const JsonPtr& other : there) {
+      cpu += Cpu(*other);
+      if (Port(pod) != 0 && Port(pod) == Port(*other)) return false;
     }
     const Json& allocatable = node["status"]["allocatable"];
-    return cpu <= std::stoll(allocatable["cpu"].get<std::string>()) &&
-           pods.size() <= std::stoull(allocatable["pods"].get<std::string>());
+    return (Cpu(pod) == 0 || cpu <= std::stoll(allocatable["cpu"].get<std::string>())) &&
+           there.size() + 1 <= std::stoull(allocatable["pods"].get<std::string>());
   }
 };
 
@@ -79,9 +81,14 @@ class World {
       cluster_.RemovePod(*pod);
     }
     switch (Below(4)) {
-      case 0: Settle(); break;
-      case 1: cluster_.Turn(1 + Below(4)); break;  // the world goes on while binds are under way
-      default: break;
+      case 0:
+        Settle();
+        break;
+      case 1:
+        cluster_.Turn(1 + Below(4));
+        break;  // the world goes on while binds are under way
+      default:
+        break;
     }
     if (Below(20) == 0) cluster_.bind_answers.push_back(Status::Internal("disk full"));
   }
@@ -96,13 +103,13 @@ class World {
   std::string Broken() {
     if (!broken_.empty()) return broken_;
     if (auto inconsistency = scheduler_.snapshot().Inconsistency(); !inconsistency.empty()) return inconsistency;
-    for (const ObjectPtr& object : cluster_.cache().List("pods")) {
-      const Json pod = *object->json();
-      if (pod["spec"].contains("nodeName")) continue;
-      for (const ObjectPtr& node : cluster_.cache().List("nodes")) {
-        std::vector<Json> pods = PodsOn(node->name());
-        pods.push_back(pod);
-        if (Model::MayCome(pod, *node->json()) && Model::Room(pods, *node->json())) {
+    for (const ObjectPtr& node : cluster_.cache().List("nodes")) {
+      const JsonPtr document = node->json();
+      const std::vector<JsonPtr> there = PodsOn(node->name(), "");
+      for (const ObjectPtr& object : cluster_.cache().List("pods")) {
+        const JsonPtr pod = object->json();
+        if (pod->at("spec").contains("nodeName")) continue;
+        if (Model::MayCome(*pod, *document) && Model::Room(*pod, there, *document)) {
           return object->name() + " waits but fits " + node->name();
         }
       }
@@ -155,16 +162,17 @@ class World {
     return pod;
   }
 
-  std::vector<Json> PodsOn(const std::string& node) const {
-    std::vector<Json> pods;
-    for (const ObjectPtr& pod : cluster_.cache().List("pods")) {
-      if (pod->json()->at("spec").value("nodeName", "") == node) pods.push_back(*pod->json());
+  std::vector<JsonPtr> PodsOn(const std::string& node, const std::string& except) const {
+    std::vector<JsonPtr> pods;
+    for (const ObjectPtr& object : cluster_.cache().List("pods")) {
+      const JsonPtr pod = object->json();
+      if (object->name() != except && pod->at("spec").value("nodeName", "") == node) pods.push_back(pod);
     }
     return pods;
   }
 
-  // A decision is made on the cluster of its moment, and the node may change while the bind is under way: a bind is held to
-  // the rules unless its node has changed since everything was settled.
+  // A decision is made on the cluster of its moment, and the node may change while the bind is under way: a bind is
+  // held to the rules unless its node has changed since everything was settled.
   void Watch(const Event& event) {
     if (event.type != EventType::kModified) return;
     const Json pod = *event.object->json();
@@ -175,8 +183,9 @@ class World {
     const ObjectPtr node = cluster_.cache().Get("nodes", "", name);
     if (node == nullptr) {
       broken_ = event.object->name() + " was bound to no node";
-    } else if (!Model::MayCome(pod, *node->json()) || !Model::Room(PodsOn(name), *node->json())) {
-      broken_ = event.object->name() + " was bound against the rules to " + name;
+    } else if (!Model::MayCome(pod, *node->json()) ||
+               !Model::Room(pod, PodsOn(name, event.object->name()), *node->json())) {
+      broken_ = event.object->name() + " was bound against the rules: " + pod.dump() + " to " + node->json()->dump();
     }
   }
 
@@ -192,16 +201,18 @@ class World {
 }  // namespace
 
 TEST_CASE("Scheduler property: no rule is ever broken, and nothing that fits is left waiting") {
+  spdlog::set_level(spdlog::level::off);  // of the failing binds
   int bound = 0;
   for (uint32_t seed = 1; seed <= 1000; ++seed) {
     World world(seed);
-    for (int step = 0; step < 40; ++step) world.Step();
+    for (int step = 0; step < 24; ++step) world.Step();
     world.Finish();
     INFO("seed " << seed);
     REQUIRE(world.Broken() == "");
     bound += world.bound();
   }
-  CHECK(bound > 5000);  // it was not for want of work
+  spdlog::set_level(spdlog::level::info);
+  CHECK(bound > 3000);  // it was not for want of work
 }
 
 }  // namespace wherry::testing

@@ -117,7 +117,8 @@ TEST_CASE("Scheduler: a refusal becomes a condition and an event, and only when 
 
   // After five minutes it is tried and told again, though nothing happened; the condition still stands.
   b.Advance(minutes(3));
-  CHECK(b.told.size() == 2);
+  REQUIRE(b.told.size() == 2);
+  CHECK(b.told[1] == "again");
   CHECK(b.patches == 1);
 
   b.Add(NodeJson("n4"));

@@ -6,10 +6,10 @@
 #include <string_view>
 #include <vector>
 
+#include "core/kinds/node_match.h"
 #include "core/runtime/time.h"
 #include "core/scheduler/amounts.h"
 #include "core/scheduler/node_selection.h"
-#include "core/kinds/node_match.h"
 #include "store/json.h"
 
 namespace wherry {
@@ -33,14 +33,14 @@ struct PodDemand {
 
   // What decides where the pod may go. Two versions of a pod that agree here would be refused alike.
   struct Request {
-    Amounts amounts;                    // effective requests: init and sidecar rule, overhead
+    Amounts amounts;  // effective requests: init and sidecar rule, overhead
     std::vector<HostPort> host_ports;
-    NodeSelection selection;            // nodeSelector and required node affinity
+    NodeSelection selection;  // nodeSelector and required node affinity
     std::vector<PreferredNodeTerm> preferred;
     std::vector<Toleration> tolerations;
-    std::vector<std::string> images;    // of every container, for image locality
+    std::vector<std::string> images;  // of every container, for image locality
     int32_t priority = 0;
-    bool gated = false;                 // spec.schedulingGates is not empty
+    bool gated = false;  // spec.schedulingGates is not empty
 
     bool operator==(const Request&) const = default;
   };

@@ -1,4 +1,4 @@
-#include "core/scheduler/pod_info.h"
+#include "core/scheduler/pod_demand.h"
 
 #include <nlohmann/json.hpp>
 
@@ -100,7 +100,8 @@ PodDemand::PodDemand(const Json& pod) {
   if (const Json* conditions = FindPath(pod, "status.conditions"); conditions != nullptr && conditions->is_array()) {
     for (const Json& condition : *conditions) {
       if (StringAt(condition, "type") != "PodScheduled") continue;
-      scheduled = Condition{StringAt(condition, "status"), StringAt(condition, "reason"), StringAt(condition, "message")};
+      scheduled =
+          Condition{StringAt(condition, "status"), StringAt(condition, "reason"), StringAt(condition, "message")};
     }
   }
 }

@@ -1,0 +1,201 @@
+#include "core/controllers/node_lifecycle.h"
+
+#include <catch2/catch.hpp>
+#include <nlohmann/json.hpp>
+
+#include "core/controllers/event_ttl.h"
+#include "core/kinds/resources.h"
+#include "tests/core/controllers/controller_cluster.h"
+
+using namespace wherry;
+using namespace std::chrono_literals;
+
+namespace {
+
+// "key:effect" of a node's taints, blank-separated.
+std::string Taints(const ControllerCluster& cluster, const std::string& node) {
+  std::string out;
+  const Json document = cluster.Document(resources::kNodes, "", node);
+  if (!document["spec"].contains("taints")) return out;
+  for (const Json& taint : document["spec"]["taints"]) {
+    out += (out.empty() ? "" : " ") + taint["key"].get<std::string>() + ":" + taint["effect"].get<std::string>();
+  }
+  return out;
+}
+
+void SetConditions(ControllerCluster& cluster, const std::string& node, const Json& conditions) {
+  cluster.Update(
+      cluster.Get(resources::kNodes, "", node),
+      [&](Json& object) {
+        object["status"]["conditions"] = Json::array();
+        for (const auto& [type, status] : conditions.items()) {
+          object["status"]["conditions"].push_back({{"type", type},
+                                                    {"status", status},
+                                                    {"lastHeartbeatTime", FormatTime(cluster.clock().Now())},
+                                                    {"lastTransitionTime", FormatTime(cluster.clock().Now())}});
+        }
+      },
+      "status");
+  cluster.Settle();
+}
+
+void Renew(ControllerCluster& cluster, const std::string& node) {
+  const Json spec = {{"holderIdentity", node}, {"renewTime", FormatMicroTime(cluster.clock().Now())}};
+  if (const ObjectPtr lease = cluster.Get(resources::kLeases, "kube-node-lease", node)) {
+    cluster.Update(lease, [&](Json& object) { object["spec"].merge_patch(spec); });
+  } else {
+    cluster.Create({{"apiVersion", "coordination.k8s.io/v1"},
+                    {"kind", "Lease"},
+                    {"metadata", {{"name", node}, {"namespace", "kube-node-lease"}}},
+                    {"spec", spec}});
+  }
+  cluster.Settle();
+}
+
+std::string Ready(const ControllerCluster& cluster, const std::string& node) {
+  const Json document = cluster.Document(resources::kNodes, "", node);
+  for (const Json& condition : document["status"]["conditions"]) {
+    if (condition["type"] == "Ready") return condition["status"];
+  }
+  return "";
+}
+
+void AddPod(ControllerCluster& cluster, const std::string& name, const std::string& node,
+            Json tolerations = Json::array()) {
+  cluster.Create({{"apiVersion", "v1"},
+                  {"kind", "Pod"},
+                  {"metadata", {{"name", name}, {"namespace", "default"}}},
+                  {"spec",
+                   {{"nodeName", node},
+                    {"tolerations", std::move(tolerations)},
+                    {"containers", Json::array({{{"name", "main"}, {"image", "nginx:1"}}})}}}});
+  cluster.Settle();
+}
+
+}  // namespace
+
+TEST_CASE("Taints follow conditions; others' taints stay") {
+  ControllerCluster cluster;
+  cluster.AddNode("a", {}, Json::array({{{"key", "mine"}, {"effect", "NoSchedule"}}}));
+  cluster.Settle();
+  CHECK(Taints(cluster, "a") == "mine:NoSchedule");
+  struct Case {
+    Json conditions;
+    const char* taints;
+  };
+  const std::string nk = "node.kubernetes.io/";
+  const std::pair<Json, std::string> cases[] = {
+      {{{"Ready", "False"}}, "mine:NoSchedule " + nk + "not-ready:NoSchedule " + nk + "not-ready:NoExecute"},
+      {{{"Ready", "Unknown"}}, "mine:NoSchedule " + nk + "unreachable:NoSchedule " + nk + "unreachable:NoExecute"},
+      {{{"Ready", "True"}, {"DiskPressure", "True"}}, "mine:NoSchedule " + nk + "disk-pressure:NoSchedule"},
+      {{{"Ready", "True"}, {"MemoryPressure", "True"}}, "mine:NoSchedule " + nk + "memory-pressure:NoSchedule"},
+      {{{"Ready", "True"}, {"PIDPressure", "True"}}, "mine:NoSchedule " + nk + "pid-pressure:NoSchedule"},
+      {{{"Ready", "True"}, {"NetworkUnavailable", "True"}}, "mine:NoSchedule " + nk + "network-unavailable:NoSchedule"},
+      {{{"Ready", "True"}, {"DiskPressure", "False"}}, "mine:NoSchedule"},
+  };
+  for (const auto& [conditions, taints] : cases) {
+    CAPTURE(conditions.dump());
+    SetConditions(cluster, "a", conditions);
+    CHECK(Taints(cluster, "a") == taints);
+  }
+}
+
+TEST_CASE("A node that has not spoken keeps its first taint, and is unreachable after the grace") {
+  ControllerCluster cluster;
+  cluster.Create({{"apiVersion", "v1"}, {"kind", "Node"}, {"metadata", {{"name", "a"}}}});
+  cluster.Settle();
+  CHECK(Taints(cluster, "a") == "node.kubernetes.io/not-ready:NoSchedule");
+  cluster.Advance(41s);
+  CHECK(Ready(cluster, "a") == "Unknown");
+  CHECK(Taints(cluster, "a") == "node.kubernetes.io/unreachable:NoSchedule node.kubernetes.io/unreachable:NoExecute");
+}
+
+TEST_CASE("Leases keep a node alive at no cost; silence makes it Unknown after 40 s") {
+  ControllerCluster cluster;
+  cluster.AddNode("a");
+  SetConditions(cluster, "a", {{"Ready", "True"}, {"MemoryPressure", "False"}});
+  AddPod(cluster, "p", "a");
+  cluster.RunPods();
+  const int before = cluster.Reconciles("node-controller");
+  for (int i = 0; i < 30; ++i) {
+    Renew(cluster, "a");
+    cluster.Advance(10s);
+  }
+  CHECK(Ready(cluster, "a") == "True");
+  CHECK(cluster.Reconciles("node-controller") - before <= 300 / 30);
+  cluster.Advance(25s);
+  CHECK(Ready(cluster, "a") == "True");
+  cluster.Advance(10s);
+  CHECK(Ready(cluster, "a") == "Unknown");
+  const Json pod = cluster.Document(resources::kPods, "default", "p");
+  CHECK(pod["status"]["conditions"][0]["status"] == "False");
+  SetConditions(cluster, "a", {{"Ready", "True"}});
+  CHECK(Taints(cluster, "a") == "");
+}
+
+TEST_CASE("NoExecute evicts by toleration") {
+  ControllerCluster cluster;
+  cluster.AddNode("a");
+  AddPod(cluster, "none", "a");
+  AddPod(cluster, "some", "a",
+         Json::parse(R"([{"key":"k","operator":"Exists","effect":"NoExecute","tolerationSeconds":60}])"));
+  AddPod(cluster, "ever", "a", Json::parse(R"([{"key":"k","operator":"Exists","effect":"NoExecute"}])"));
+  cluster.RunPods();
+  cluster.Update(cluster.Get(resources::kNodes, "", "a"), [](Json& node) {
+    node["spec"]["taints"] = Json::array({{{"key", "k"}, {"effect", "NoExecute"}}});
+  });
+  cluster.RunPods();
+  CHECK(cluster.Where() == "a=ever a=some");
+  CHECK(cluster.EventsAbout("none") ==
+        std::vector<std::string>{"TaintManagerEviction: Marking for deletion Pod default/none"});
+  SECTION("until the seconds are over") {
+    cluster.Advance(59s);
+    CHECK(cluster.Where() == "a=ever a=some");
+    cluster.Advance(1s);
+    CHECK(cluster.Where() == "a=ever");
+  }
+  SECTION("or the taint goes") {
+    cluster.Advance(30s);
+    cluster.Update(cluster.Get(resources::kNodes, "", "a"), [](Json& node) { node["spec"].erase("taints"); });
+    cluster.Advance(100s);
+    CHECK(cluster.Where() == "a=ever a=some");
+  }
+}
+
+TEST_CASE("Pods of a node that is gone go; those of one that never was after a while") {
+  ControllerCluster cluster;
+  cluster.AddNode("a");
+  AddPod(cluster, "p", "a");
+  AddPod(cluster, "q", "nowhere");
+  cluster.RunPods();
+  cluster.Delete(resources::kNodes, "", "a");
+  cluster.Settle();
+  CHECK(cluster.Where() == "nowhere=q");
+  cluster.Advance(39s);
+  CHECK(cluster.Where() == "nowhere=q");
+  cluster.Advance(1s);
+  CHECK(cluster.Where() == "");
+}
+
+TEST_CASE("Events go when they have been quiet for an hour") {
+  ControllerCluster cluster;
+  auto event = [&](const char* name) {
+    return cluster.Create({{"apiVersion", "v1"},
+                           {"kind", "Event"},
+                           {"metadata", {{"name", name}, {"namespace", "default"}}},
+                           {"involvedObject", {{"kind", "Pod"}, {"name", "p"}, {"namespace", "default"}}},
+                           {"reason", "Test"},
+                           {"message", "m"},
+                           {"type", "Normal"}});
+  };
+  for (int i = 0; i < 250; ++i) event(("e" + std::to_string(i)).c_str());
+  const ObjectPtr kept = event("kept");
+  cluster.Advance(30min);
+  cluster.Update(kept, [](Json& object) { object["count"] = 2; });
+  cluster.Advance(29min);
+  CHECK(cluster.List(resources::kEvents).size() == 251);
+  cluster.Advance(1min + 1s);
+  CHECK(cluster.List(resources::kEvents).size() == 1);
+  cluster.Advance(30min);
+  CHECK(cluster.List(resources::kEvents).empty());
+}
