@@ -8,6 +8,7 @@
 #include <nlohmann/json.hpp>
 
 #include "core/agent/images.h"
+#include "core/agent/shipped_images.h"
 #include "core/kinds/resources.h"
 #include "core/runtime/object_view.h"
 
@@ -98,6 +99,8 @@ Task<Status> NodeAgentPool::Start() {
   }
   co_await EndOrphans();
   RemoveOrphanFiles();
+  const Status images = co_await InstallShippedImages(services_.context.client);
+  if (!images.ok()) co_return images;
 
   ControllerSpec nodes;
   nodes.name = "node-agent";

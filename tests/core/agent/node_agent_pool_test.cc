@@ -128,9 +128,13 @@ TEST_CASE("thousands of nodes cost few writes") {
 
 TEST_CASE("the shipped images are valid and answer to their names") {
   AgentCluster c;
-  REQUIRE(c.cluster.Run(InstallShippedImages(c.cluster.client())).ok());
-  REQUIRE(c.cluster.Run(InstallShippedImages(c.cluster.client())).ok());
   CHECK(c.cluster.List("images.wherry.dev").size() == ShippedImages().size());
+  c.cluster.Delete("images.wherry.dev", "", "redis");
+  c.cluster.Apply(Json::parse(R"({"apiVersion":"wherry.dev/v1","kind":"Image","metadata":{"name":"bash"},"spec":{"args":["mine"]}})"));
+  c.StopAgents();
+  c.StartAgents();
+  CHECK(c.cluster.List("images.wherry.dev").size() == ShippedImages().size());
+  CHECK(c.cluster.Document("images.wherry.dev", "", "bash").at("spec").at("args").at(0) == "mine");
   const std::pair<const char*, const char*> rows[] = {
       {"nginx", "nginx"},
       {"nginx:1.14.2", "nginx"},
