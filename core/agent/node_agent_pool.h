@@ -82,6 +82,7 @@ class NodeAgentPool {
   Task<Status> WriteNodeStatus(std::string name, bool beat);
   void TakeBlock(NodeAgent& agent, const std::string& cidr);
   Task<> Beat(std::string name);
+  bool StillFresh(const std::string& name);
   Task<Status> RenewLease(std::string name, bool simulated);
   void OnPodEvent(const Event& event, WorkQueue& queue);
   void OnConfigEvent(const Event& event);

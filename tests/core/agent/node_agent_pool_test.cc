@@ -101,11 +101,14 @@ TEST_CASE("a simulated node can fall silent, be not ready and be under pressure"
   CHECK(c.NodeCondition("a", "Ready") == "True");
   CHECK(c.NodeCondition("a", "DiskPressure") == "False");
   annotate(R"({"silent":true})");
+  const auto lease = [&] { return c.cluster.Document("leases.coordination.k8s.io", "kube-node-lease", "a").at("spec"); };
+  CHECK(lease().at("leaseDurationSeconds") == 40);
   const uint64_t before = c.pool->counters().lease_writes;
   c.cluster.Advance(minutes(20));
   CHECK(c.pool->counters().lease_writes == before);
   annotate(nullptr);
   CHECK(c.pool->counters().lease_writes == before + 1);
+  CHECK(lease().at("leaseDurationSeconds") == 900);
 }
 
 TEST_CASE("thousands of nodes cost few writes") {
@@ -121,6 +124,11 @@ TEST_CASE("thousands of nodes cost few writes") {
   CHECK(counters.node_writes == 2 * kNodes);
   CHECK(counters.lease_writes <= 4 * kNodes);
   CHECK(counters.lease_writes >= 2 * kNodes);
+  c.StopAgents();
+  c.StartAgents();  // writes nothing: what is stored still holds
+  CHECK(c.pool->node_count() == kNodes);
+  CHECK(c.pool->counters().node_writes == 0);
+  CHECK(c.pool->counters().lease_writes == 0);
   for (int i = 0; i < 200; ++i) c.AddPod("p" + std::to_string(i), "n" + std::to_string(i));
   CHECK(c.pool->counters().pod_status_writes == 200);
   CHECK(c.simulated.running() == 200);
