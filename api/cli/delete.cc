@@ -202,7 +202,7 @@ void AddDeleteCommand(CLI::App& app, int* exit_code) {
   CLI::Option* grace =
       command->add_option("--grace-period", flags->grace_period, "seconds that pods are given to end; 0 = none");
   command->add_flag("--now", flags->now, "end pods within a second")->excludes(grace);
-  command->add_option("--wait", flags->wait, "wait until the objects are gone")->capture_default_str();
+  command->add_flag("--wait,!--no-wait", flags->wait, "wait until the objects are gone (the default)");
   command->add_option("--timeout", flags->timeout, "how long to wait; 0 = without limit")->capture_default_str();
   command->add_flag("--ignore-not-found", flags->ignore_not_found, "objects that are not there are no error");
   command

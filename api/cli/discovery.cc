@@ -1,6 +1,7 @@
 #include "api/cli/discovery.h"
 
 #include <algorithm>
+#include <cctype>
 #include <nlohmann/json.hpp>
 #include <sstream>
 

@@ -58,9 +58,8 @@ Status ReadPem(const Json& object, const std::string& field, const std::string& 
 }
 
 Status ParseUrl(Access& access) {
+  while (access.url.ends_with('/')) access.url.pop_back();
   std::string_view rest = access.url;
-  while (rest.ends_with('/')) rest.remove_suffix(1);
-  access.url = std::string(rest);
   if (rest.starts_with("https://")) {
     rest.remove_prefix(8);
   } else if (rest.starts_with("http://")) {

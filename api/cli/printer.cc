@@ -88,6 +88,9 @@ void Emit(YAML::Emitter& out, const Json& value) {
     case Json::value_t::string:
       EmitString(out, value.get_ref<const std::string&>(), false);
       break;
+    case Json::value_t::null:
+      out << YAML::Null;
+      break;
     default:
       out << value.dump();
   }
@@ -146,6 +149,7 @@ std::vector<std::vector<std::string>> TableCells(const Json& table, const Json& 
 
 std::string YamlText(const Json& document) {
   YAML::Emitter out;
+  out.SetNullFormat(YAML::LowerNull);
   Emit(out, document);
   return std::string(out.c_str(), out.size()) + "\n";
 }
