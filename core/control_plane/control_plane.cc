@@ -3,7 +3,6 @@
 #include <asio/post.hpp>
 #include <utility>
 
-#include "core/agent/shipped_images.h"
 #include "core/control_plane/bootstrap.h"
 #include "core/registry/admission.h"
 #include "core/registry/indexes.h"
@@ -64,7 +63,6 @@ RuntimeContext ControlPlane::ContextFor(const std::string& name) {
 
 Task<Status> ControlPlane::Bootstrap() {
   Status status = co_await wherry::Bootstrap(*client_, kubernetes_address_, options_.api_port);
-  if (status.ok()) status = co_await InstallShippedImages(*client_);
   co_return status;
 }
 
