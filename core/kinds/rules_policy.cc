@@ -84,8 +84,9 @@ void ValidateImage(const Json& image, const Json*, FieldErrors& errors) {
     if (references[i] == "") out.Add(Required(Item("spec.references", i), "must not be empty"));
   }
   const auto& command = ListAt(image, "spec.command");
-  if (command.empty() && StringAt(image, "spec.rootDirectory").empty()) {
-    out.Add(Required("spec.command", "the program to run, unless `rootDirectory` is given"));
+  // As in an image's own configuration, arguments alone are a program that a container's args replace.
+  if (command.empty() && ListAt(image, "spec.args").empty() && StringAt(image, "spec.rootDirectory").empty()) {
+    out.Add(Required("spec.command", "the program to run, unless `args` or `rootDirectory` is given"));
   }
   if (!command.empty() && command[0] == "") out.Add(Required("spec.command[0]", "must name a program"));
   if (const std::string& root = StringAt(image, "spec.rootDirectory"); !root.empty() && root.front() != '/') {

@@ -246,7 +246,7 @@ TEST_CASE("bad objects are refused on create") {
         "spec.rootDirectory: Invalid value: \"rel\": must be an absolute path"}},
       {"Image",
        {{"/spec/command", "[]"}},
-       {"spec.command: Required value: the program to run, unless `rootDirectory` is given"}},
+       {"spec.command: Required value: the program to run, unless `args` or `rootDirectory` is given"}},
   };
   for (const auto& [kind, edits, refused] : cases) {
     INFO(kind << " " << edits[0].pointer << " " << edits[0].json);
