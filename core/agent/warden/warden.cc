@@ -58,7 +58,6 @@ int Warden::Run() {
   if (!Start()) return 1;
   if (!lock_.valid()) return 0;
   Loop();
-  unlinkat(directory_.get(), "warden.sock", 0);
   return 0;
 }
 
@@ -165,6 +164,7 @@ void Warden::Loop() {
     containers_->Tick();
     const auto now = steady_clock::now();
     if (stopping_ && (containers_->alive() == 0 || now >= stop_deadline_)) {
+      unlinkat(directory_.get(), "warden.sock", 0);  // first, so that after our answer the directory is still
       for (const auto& [serial, request] : stop_requests_) Reply(serial, MessageType::kDone, request, EncodeString(""));
       return;
     }
@@ -172,6 +172,7 @@ void Warden::Loop() {
     if (!clients_.empty() || containers_->alive() != 0) {
       idle_since_ = now;
     } else if (now - idle_since_ >= options_.idle_limit) {
+      unlinkat(directory_.get(), "warden.sock", 0);
       return;
     }
   }

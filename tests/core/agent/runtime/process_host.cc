@@ -36,12 +36,14 @@ ProcessHost::ProcessHost(int user) : clock_(NewSystemClock(io_)) {
 
 ProcessHost::~ProcessHost() {
   if (!runtime_) StartServer();
+  const int warden = runtime_->warden_pid();
   try {
     (void)Run<Status>(runtime_->StopWarden());
   } catch (const std::exception& e) {
     fprintf(stderr, "stopping the warden: %s\n", e.what());
   }
   runtime_.reset();
+  if (warden != 0) Until([&] { return !ProcessRuns(warden); });
   std::error_code ignored;
   fs::remove_all(dir_, ignored);
 }
