@@ -290,9 +290,9 @@ TEST_CASE("Point 12: orphans are adopted, strangers released") {
 }
 
 TEST_CASE("Point 13: a refusal stops the batch; the next try goes on") {
+  int asked = 0, allowed = 3;
   ControllerCluster cluster;
   for (int i = 0; i < 20; ++i) cluster.AddNode("node-" + std::to_string(100 + i));
-  int asked = 0, allowed = 3;
   cluster.registry().AddAdmission({"Quota", [&](AdmissionRequest& request, const WatchCache&) {
                                      if (request.kind.resource != "pods" || request.op != AdmissionRequest::Op::kCreate)
                                        return Status();
@@ -311,9 +311,9 @@ TEST_CASE("Point 13: a refusal stops the batch; the next try goes on") {
 }
 
 TEST_CASE("Point 13: a refusal is backed off even when more than a burst waits") {
+  int asked = 0;
   ControllerCluster cluster;
   for (int i = 0; i < 255; ++i) cluster.AddNode("node-" + std::to_string(1000 + i));
-  int asked = 0;
   cluster.registry().AddAdmission({"Quota", [&](AdmissionRequest& request, const WatchCache&) {
                                      if (request.kind.resource != "pods") return Status();
                                      ++asked;
