@@ -23,8 +23,12 @@ std::string Qualify(std::string_view reference) {
     if (reference.starts_with('*')) return std::string(reference);
     return "docker.io/library/" + std::string(reference);
   }
-  if (reference.substr(0, slash) == "index.docker.io") return "docker.io" + std::string(reference.substr(slash));
-  if (NamesRegistry(reference.substr(0, slash))) return std::string(reference);
+  const std::string_view registry = reference.substr(0, slash), rest = reference.substr(slash + 1);
+  if (registry == "docker.io" || registry == "index.docker.io") {
+    const bool official = rest.find('/') == std::string_view::npos && !rest.starts_with('*');
+    return (official ? "docker.io/library/" : "docker.io/") + std::string(rest);
+  }
+  if (NamesRegistry(registry)) return std::string(reference);
   return "docker.io/" + std::string(reference);
 }
 

@@ -133,6 +133,10 @@ Task<Status> NodeAgentPool::Start() {
 void NodeAgentPool::Stop() {
   if (stopped_) return;
   stopped_ = true;
+  for (ContainerRuntime* runtime : {&process_, static_cast<ContainerRuntime*>(&simulated_)}) {
+    runtime->set_on_exit([](const ContainerState&) {});
+    runtime->set_on_note([](const ContainerState&) {});
+  }
   for (EventBus::HandlerId id : handlers_) services_.context.client.events().RemoveHandler(id);
   handlers_.clear();
   if (node_controller_) node_controller_->Stop();

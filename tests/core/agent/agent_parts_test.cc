@@ -67,7 +67,7 @@ TEST_CASE("image references have one full form") {
   const std::pair<const char*, const char*> rows[] = {
       {"nginx", "docker.io/library/nginx:latest"},
       {"nginx:1.25", "docker.io/library/nginx:1.25"},
-      {"docker.io/nginx", "docker.io/nginx:latest"},
+      {"docker.io/nginx", "docker.io/library/nginx:latest"},
       {"me/app", "docker.io/me/app:latest"},
       {"quay.io/x/y:v1", "quay.io/x/y:v1"},
       {"localhost:5000/app", "localhost:5000/app:latest"},

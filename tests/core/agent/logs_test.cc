@@ -93,8 +93,7 @@ TEST_CASE("every option of a log") {
           REQUIRE(ParseTime("2023-11-14T22:13:05Z", &since));
           o.since_time = since;
         }) == "\nend\n");
-  logs.clock.MoveTo(Time(std::chrono::seconds(1'700'000'000 - 15)));  // the clock starts at 22:13:20
-  CHECK(with([](auto& o) { o.since_seconds = 15; }) == "\nend\n");
+  CHECK(with([](auto& o) { o.since_seconds = 15; }) == "\nend\n");  // the clock stands at 22:13:20
 }
 
 TEST_CASE("a large log is read in pieces, from either end") {
