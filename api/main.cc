@@ -1,4 +1,6 @@
 #include <CLI/CLI.hpp>
+#include <cstdio>
+#include <exception>
 
 #include "api/cli/commands.h"
 #include "core/agent/warden/warden_main.h"
@@ -10,9 +12,17 @@ int main(int argc, char** argv) {
   CLI::App app("wherry: a Kubernetes-compatible cluster in one binary, its pods local processes");
   app.require_subcommand(1);
   int exit_code = 0;
-  wherry::AddUpCommand(app, &exit_code);
-  wherry::AddVersionCommand(app, &exit_code);
-  wherry::AddKubeconfigCommand(app, &exit_code);
-  CLI11_PARSE(app, argc, argv);
+  for (auto* add : {wherry::AddUpCommand, wherry::AddGetCommand, wherry::AddApplyCommand, wherry::AddDeleteCommand,
+                    wherry::AddLogsCommand, wherry::AddKubeconfigCommand, wherry::AddVersionCommand}) {
+    add(app, &exit_code);
+  }
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    return app.exit(error) == 0 ? 0 : 2;
+  } catch (const std::exception& error) {
+    std::fprintf(stderr, "wherry: %s\n", error.what());
+    return 1;
+  }
   return exit_code;
 }

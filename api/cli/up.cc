@@ -6,7 +6,6 @@
 
 #include <CLI/CLI.hpp>
 #include <cstdio>
-#include <cstdlib>
 #include <fstream>
 #include <iostream>
 #include <map>
@@ -14,17 +13,11 @@
 #include <string>
 
 #include "api/cli/commands.h"
+#include "api/cli/data_dir.h"
 #include "api/server/cluster.h"
 
 namespace wherry {
 namespace {
-
-std::string DefaultDataDir() {
-  if (const char* dir = std::getenv("WHERRY_DATA_DIR"); dir && *dir) return dir;
-  if (const char* state = std::getenv("XDG_STATE_HOME"); state && *state) return std::string(state) + "/wherry";
-  const char* home = std::getenv("HOME");
-  return std::string(home && *home ? home : "/tmp") + "/.local/state/wherry";
-}
 
 // Thousands of watchers and pods are thousands of descriptors.
 void RaiseDescriptorLimit() {
@@ -59,8 +52,8 @@ int Up(const UpFlags& flags) {
   Cluster& cluster = **opened;
   spdlog::info("serving url={} kubeconfig={}", cluster.url(), cluster.kubeconfig_path());
   cluster.set_on_ready([&cluster, nodes = flags.cluster.nodes] {
-    std::printf("wherry is up: %d node%s ready at %s\nexport KUBECONFIG=%s\n", nodes, nodes == 1 ? "" : "s", cluster.url().c_str(),
-                cluster.kubeconfig_path().c_str());
+    std::printf("wherry is up: %d node%s ready at %s\nexport KUBECONFIG=%s\n", nodes, nodes == 1 ? "" : "s",
+                cluster.url().c_str(), cluster.kubeconfig_path().c_str());
     std::fflush(stdout);
   });
   const Status status = cluster.Run(true);
@@ -80,12 +73,16 @@ void AddUpCommand(CLI::App& app, int* exit_code) {
   up->add_option("--nodes", flags->cluster.nodes, "pseudo-nodes to register: node-1 to node-N")
       ->capture_default_str()
       ->check(CLI::Range(0, 10000));
-  up->add_option("--data-dir", flags->cluster.data_dir, "where the database, keys, logs and pods live")->capture_default_str();
-  up->add_option("--address", flags->cluster.address, "address to serve on")->capture_default_str()->check(CLI::ValidIPV4);
+  up->add_option("--data-dir", flags->cluster.data_dir, "where the database, keys, logs and pods live")
+      ->capture_default_str();
+  up->add_option("--address", flags->cluster.address, "address to serve on")
+      ->capture_default_str()
+      ->check(CLI::ValidIPV4);
   up->add_option("--port", flags->cluster.port, "port to serve on; 0 = any free one")->capture_default_str();
-  up->add_option("--pod-cidr", flags->cluster.pod_cidr,
-                 "where nodes get their /24 of pod addresses, within 127.0.0.0/8 (default: a part of 127.64.0.0/10 chosen by the "
-                 "data directory)");
+  up->add_option(
+      "--pod-cidr", flags->cluster.pod_cidr,
+      "where nodes get their /24 of pod addresses, within 127.0.0.0/8 (default: a part of 127.64.0.0/10 chosen by the "
+      "data directory)");
   up->add_option("--durability", flags->durability,
                  "full: fsync every commit; normal: survive a crash of the process; memory: for tests")
       ->capture_default_str()
@@ -113,8 +110,8 @@ void AddKubeconfigCommand(CLI::App& app, int* exit_code) {
     const std::string path = *data_dir + "/kubeconfig";
     std::ifstream file(path);
     if (!file) {
-      std::fprintf(stderr, "wherry: no cluster in %s: there is no %s (start one with: wherry up --data-dir %s)\n", data_dir->c_str(),
-                   path.c_str(), data_dir->c_str());
+      std::fprintf(stderr, "wherry: no cluster in %s: there is no %s (start one with: wherry up --data-dir %s)\n",
+                   data_dir->c_str(), path.c_str(), data_dir->c_str());
       *exit_code = 1;
       return;
     }

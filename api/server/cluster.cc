@@ -198,7 +198,9 @@ Result<std::unique_ptr<Cluster>> Cluster::Open(ClusterOptions options) {
   state->server = std::make_unique<http::Server>(state->io.get_executor(), *state->clock, std::move(server),
                                                  [self](http::ExchangePtr exchange) { return self->api->Handle(std::move(exchange)); });
   status = state->server->Start();
-  if (!status.ok()) return status;
+  if (!status.ok()) {
+    return Status(status.reason(), status.message() + ": choose another port with --port (0 = any free one)");
+  }
   const uint16_t port = state->server->port();
   plane.api_port = port;
   plane.ca_certificate = state->pki.authority.certificate;

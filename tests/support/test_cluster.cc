@@ -10,7 +10,7 @@
 
 namespace wherry {
 
-TestCluster::TestCluster(uint64_t seed) {
+TestCluster::TestCluster(uint64_t seed, Parts parts) {
   ControlPlaneOptions options;
   options.store.path = ":memory:";
   options.store.durability = Durability::kMemory;
@@ -28,6 +28,7 @@ TestCluster::TestCluster(uint64_t seed) {
   const Status status = Run(plane_->Bootstrap());
   INFO(status.message());
   REQUIRE(status.ok());
+  if (parts == Parts::kStoreOnly) return;
   const Status started = Run(plane_->Start());
   INFO(started.message());
   REQUIRE(started.ok());

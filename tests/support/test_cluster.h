@@ -16,7 +16,8 @@ namespace wherry {
 // ever sleeps. Everything happens inside Settle, Advance and the calls that settle by themselves.
 class TestCluster {
  public:
-  explicit TestCluster(uint64_t seed = 1);
+  enum class Parts { kAll, kStoreOnly };  // kStoreOnly: nothing acts but the test itself
+  explicit TestCluster(uint64_t seed = 1, Parts parts = Parts::kAll);
   ~TestCluster();
 
   // Runs until nothing is left to do at the present moment.

@@ -20,7 +20,7 @@ Json DaemonSet(const std::string& name) {
 }
 
 TEST_CASE("a created object carries the server's metadata and defaults") {
-  TestCluster cluster;
+  TestCluster cluster(1, TestCluster::Parts::kStoreOnly);
   const ObjectPtr made = cluster.Create(DaemonSet("d"));
   const Json d = *made->json();
   CHECK(d["metadata"]["namespace"] == "default");
@@ -34,7 +34,7 @@ TEST_CASE("a created object carries the server's metadata and defaults") {
 }
 
 TEST_CASE("an object is created once") {
-  TestCluster cluster;
+  TestCluster cluster(1, TestCluster::Parts::kStoreOnly);
   cluster.Create(ConfigMap("a"));
   const auto again = cluster.TryCreate(ConfigMap("a"));
   REQUIRE_FALSE(again.ok());
@@ -42,7 +42,7 @@ TEST_CASE("an object is created once") {
 }
 
 TEST_CASE("generateName makes distinct names") {
-  TestCluster cluster;
+  TestCluster cluster(1, TestCluster::Parts::kStoreOnly);
   Json object = ConfigMap("");
   object["metadata"] = {{"generateName", "x-"}};
   const ObjectPtr first = cluster.Create(object);
@@ -53,14 +53,14 @@ TEST_CASE("generateName makes distinct names") {
 }
 
 TEST_CASE("a write that changes nothing is none") {
-  TestCluster cluster;
+  TestCluster cluster(1, TestCluster::Parts::kStoreOnly);
   const ObjectPtr made = cluster.Create(ConfigMap("a"));
   const ObjectPtr same = cluster.Update(made, [](Json&) {});
   CHECK(same->revision() == made->revision());
 }
 
 TEST_CASE("generation counts changes of the spec only") {
-  TestCluster cluster;
+  TestCluster cluster(1, TestCluster::Parts::kStoreOnly);
   const ObjectPtr made = cluster.Create(DaemonSet("d"));
   ObjectPtr now = cluster.Update(made, [](Json& d) { d["metadata"]["labels"]["x"] = "y"; });
   CHECK(now->view<MetaView>().generation == 1);
@@ -73,7 +73,7 @@ TEST_CASE("generation counts changes of the spec only") {
 }
 
 TEST_CASE("a stale revision is refused") {
-  TestCluster cluster;
+  TestCluster cluster(1, TestCluster::Parts::kStoreOnly);
   const ObjectPtr made = cluster.Create(ConfigMap("a"));
   cluster.Update(made, [](Json& d) { d["data"]["a"] = "2"; });
   Json old = *made->json();
@@ -87,7 +87,7 @@ TEST_CASE("a stale revision is refused") {
 }
 
 TEST_CASE("a finalizer holds a deleted object until it is removed") {
-  TestCluster cluster;
+  TestCluster cluster(1, TestCluster::Parts::kStoreOnly);
   Json object = ConfigMap("a");
   object["metadata"]["finalizers"] = {"example.com/hold"};
   const ObjectPtr made = cluster.Create(object);
@@ -99,7 +99,7 @@ TEST_CASE("a finalizer holds a deleted object until it is removed") {
 }
 
 TEST_CASE("a bound pod is deleted in two steps, an unbound one at once") {
-  TestCluster cluster;
+  TestCluster cluster(1, TestCluster::Parts::kStoreOnly);
   const Json pod = Json::parse(
       R"({"apiVersion":"v1","kind":"Pod","metadata":{"name":"p"},"spec":{"containers":[{"name":"c","image":"x"}]}})");
   cluster.Create(pod);
@@ -119,7 +119,7 @@ TEST_CASE("a bound pod is deleted in two steps, an unbound one at once") {
 }
 
 TEST_CASE("a pod is bound once") {
-  TestCluster cluster;
+  TestCluster cluster(1, TestCluster::Parts::kStoreOnly);
   cluster.Create(
       Json::parse(R"({"apiVersion":"v1","kind":"Pod","metadata":{"name":"p"},"spec":{"containers":[{"name":"c","image":"x"}]}})"));
   CHECK(cluster.Run(cluster.client().Bind("default", "p", "", "n1")).ok());
@@ -129,7 +129,7 @@ TEST_CASE("a pod is bound once") {
 }
 
 TEST_CASE("nothing is created in a namespace that is absent") {
-  TestCluster cluster;
+  TestCluster cluster(1, TestCluster::Parts::kStoreOnly);
   Json object = ConfigMap("a");
   object["metadata"]["namespace"] = "nowhere";
   const auto refused = cluster.TryCreate(object);
@@ -138,7 +138,7 @@ TEST_CASE("nothing is created in a namespace that is absent") {
 }
 
 TEST_CASE("the system's namespaces stay") {
-  TestCluster cluster;
+  TestCluster cluster(1, TestCluster::Parts::kStoreOnly);
   const auto refused = cluster.Run(cluster.client().Delete("namespaces", "", "default"));
   REQUIRE_FALSE(refused.ok());
   CHECK(refused.status().message() == "namespaces \"default\" is forbidden: this namespace may not be deleted");
