@@ -1,0 +1,25 @@
+#!/usr/bin/env bash
+# Drives a wherry server with other people's clients. Each server runs on a free port in a temporary directory.
+#
+#   tests/clients/run.sh WHERRY CLIENT      kubectl, python, node or kill9
+#
+# kubectl: Debian's own (build/tools, by tests/setup.sh), those of $WHERRY_KUBECTLS (colon-separated) and the one on PATH.
+# Exit status 77 = the client is not on this machine.
+set -euo pipefail
+here="$(cd "$(dirname "$0")" && pwd)"
+wherry=$(realpath "$1")
+client=$2
+build=${3:-$here/../../build/clients}
+
+export PYTHONDONTWRITEBYTECODE=1
+# Debian's python3, which has python3-kubernetes; another one on PATH would not.
+python=/usr/bin/python3
+cd "$here"
+case "$client" in
+  kubectl | python | kill9) exec "$python" "${client}_test.py" "$wherry" ;;
+  node) exec "$python" node_test.py "$wherry" "$build/node" ;;
+  *)
+    echo "run.sh: unknown client $client" >&2
+    exit 2
+    ;;
+esac
