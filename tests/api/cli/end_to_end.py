@@ -399,7 +399,7 @@ kind: Pod
 metadata: {name: sleeper}
 spec:
   terminationGracePeriodSeconds: 1
-  containers: [{name: main, image: local, command: [sh, -c, "echo $$; exec sleep 600"]}]
+  containers: [{name: main, image: local, command: [sh, -c, "echo $$$$; exec sleep 600"]}]
 """
 
     def start_pod(self):
@@ -416,7 +416,7 @@ spec:
     def alive(self, pid):
         try:
             with open(f"/proc/{pid}/cmdline", "rb") as file:
-                return file.read() == b"sleep\0600\0"
+                return file.read() == b"sleep\x00600\x00"
         except FileNotFoundError:
             return False
 
