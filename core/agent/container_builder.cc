@@ -124,6 +124,7 @@ class Builder {
             {"WHERRY_NODE_IP", site_.node_address},
             {"WHERRY_NODE_LOGS", (fs::path(options_.data_dir) / "nodes" / site_.node_name / "containers").string()},
             {"WHERRY_CONTAINER_DIR", directory_.string()},
+            {"WHERRY_IMAGE", StringAt(container_, "image")},
             {"WHERRY_USER", UserName()}};
     if (!options_.service_host.empty()) {
       const std::string& host = options_.service_host;
@@ -191,12 +192,18 @@ class Builder {
     built_.spec.argv = command_;
     const Json* own = FindPath(container_, "command");
     if (!image_ || (own && own->is_array() && !own->empty())) return {};
+    const std::string* variable = FindVariable(env_, "PATH");
+    const std::string path = variable ? *variable : kPath;
+    std::string missing;
+    for (const std::string& program : image_->programs) {
+      if (missing.empty() && FindProgram(program, path).empty()) missing = program;
+    }
     std::string program = command_.front();
     if (program.find('/') != std::string::npos && program.front() != '/') program = built_.spec.working_directory + "/" + program;
-    const std::string* path = FindVariable(env_, "PATH");
-    const bool shipped_file = program.starts_with(directory_.string() + "/");
-    if (shipped_file || !FindProgram(program, path ? *path : kPath).empty()) return {};
-    std::string message = "Image " + image_->name + " runs \"" + command_.front() + "\", which this machine does not have";
+    const bool own_file = program.starts_with(directory_.string() + "/");
+    if (missing.empty() && !own_file && FindProgram(program, path).empty()) missing = command_.front();
+    if (missing.empty()) return {};
+    std::string message = "Image " + image_->name + " needs the program \"" + missing + "\", which this machine does not have";
     if (!image_->package.empty()) message += ": apt-get install " + image_->package;
     return ContainerRefusal("ErrImagePull", message);
   }

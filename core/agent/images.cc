@@ -101,6 +101,7 @@ ImageView::ImageView(const Json& image) : name(StringAt(image, "metadata.name"))
   for (const std::string& reference : Strings(spec, "references")) patterns.push_back(NormalisePattern(reference));
   command = Strings(spec, "command");
   args = Strings(spec, "args");
+  programs = Strings(spec, "programs");
   if (const Json* list = FindPath(spec, "env"); list && list->is_array()) {
     for (const Json& entry : *list) env.emplace_back(StringAt(entry, "name"), StringAt(entry, "value"));
   }

@@ -34,6 +34,7 @@ struct ImageView {
   std::string name;
   std::vector<Pattern> patterns;
   std::vector<std::string> command, args;
+  std::vector<std::string> programs;  // that must be installed, besides the command's first word
   std::vector<std::pair<std::string, std::string>> env;
   std::string working_dir, root_directory, user, package;
   std::vector<File> files;

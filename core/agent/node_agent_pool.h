@@ -36,7 +36,8 @@ class NodeAgentPool {
   NodeAgentPool(const NodeAgentPool&) = delete;
   NodeAgentPool& operator=(const NodeAgentPool&) = delete;
 
-  // Adopts what an earlier server left running, ends what belongs to no pod, and follows the cluster from then on.
+  // Adopts what an earlier server left running, ends what belongs to no pod, puts the shipped Image objects in place, and
+  // follows the cluster from then on.
   Task<Status> Start();
   // No further work begins. Processes are left running, to be adopted.
   void Stop();
@@ -81,6 +82,7 @@ class NodeAgentPool {
   Task<Status> WriteNodeStatus(std::string name, bool beat);
   void TakeBlock(NodeAgent& agent, const std::string& cidr);
   Task<> Beat(std::string name);
+  bool StillFresh(const std::string& name);
   Task<Status> RenewLease(std::string name, bool simulated);
   void OnPodEvent(const Event& event, WorkQueue& queue);
   void OnConfigEvent(const Event& event);

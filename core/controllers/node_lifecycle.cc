@@ -97,7 +97,7 @@ class NodeKeeper : public std::enable_shared_from_this<NodeKeeper> {
     if (!node) co_return result;
     const Time now = context_.clock.Now();
     if (node->view<NodeView>().ready != "Unknown") {
-      const Time deadline = LastSign(*node) + kNodeGrace;
+      const Time deadline = Deadline(*node);
       if (deadline > now) {
         result.requeue_after = deadline - now;
       } else {
@@ -120,18 +120,22 @@ class NodeKeeper : public std::enable_shared_from_this<NodeKeeper> {
  private:
   Duration WallAhead() const { return context_.clock.Now().time_since_epoch() - context_.clock.Monotonic(); }
 
-  // When the node was last heard of.
-  Time LastSign(const Object& node) {
+  // When a node that says nothing more is taken for lost. A lease that is made for longer than the grace counts for so long:
+  // simulated nodes renew theirs rarely.
+  Time Deadline(const Object& node) {
     const Duration ahead = WallAhead();
     if (ahead - wall_ahead_ > kJump || wall_ahead_ - ahead > kJump) grace_from_ = context_.clock.Now();
     wall_ahead_ = ahead;
     const NodeView& view = node.view<NodeView>();
-    Time last = std::max({grace_from_, view.created, view.heartbeat});
+    const Time now = context_.clock.Now();  // a clock that is ahead buys nobody time
+    Time deadline = std::min(std::max({grace_from_, view.created, view.heartbeat}), now) + kNodeGrace;
     if (const ObjectPtr lease = context_.client.cache().Get(resources::kLeases, kLeaseNamespace, node.name())) {
+      const JsonPtr document = lease->json();
+      const Duration lasts = std::max<Duration>(kNodeGrace, std::chrono::seconds(IntAt(*document, "spec.leaseDurationSeconds")));
       Time renewed;
-      if (ParseTime(StringAt(*lease->json(), "spec.renewTime"), &renewed)) last = std::max(last, renewed);
+      if (ParseTime(StringAt(*document, "spec.renewTime"), &renewed)) deadline = std::max(deadline, std::min(renewed, now) + lasts);
     }
-    return std::min(last, context_.clock.Now());  // a clock that is ahead buys nobody time
+    return deadline;
   }
 
   Task<Result<ObjectPtr>> MarkUnknown(ObjectPtr node) {

@@ -15,6 +15,7 @@ namespace wherry {
 namespace {
 
 constexpr int kMaxCollisions = 8;
+constexpr Duration kShortestWait = std::chrono::seconds(1);
 
 }  // namespace
 
@@ -86,6 +87,9 @@ Task<ReconcileResult> DaemonSetReconciler::Reconcile(std::string key) {
   DaemonSetStatus status = ObserveDaemonSet(before.inputs, &result.requeue_after);
   Status written = co_await WriteStatus(latest, std::move(status), generation);
   if (result.status.ok()) result.status = written;
+  if (IsNamespaceTerminating(result.status)) co_return ReconcileResult();  // it will be deleted; nothing to try again
+  // After a refusal the back-off says when to go on, not the rest of a burst.
+  if (!result.status.ok() && result.requeue_after < kShortestWait) result.requeue_after = Duration(0);
   co_return result;
 }
 
@@ -170,7 +174,6 @@ Task<Status> DaemonSetReconciler::Act(ObjectPtr set, DaemonSetPlan plan, std::st
 Task<Status> DaemonSetReconciler::CreateOne(ObjectPtr set, JsonPtr pod_template, DaemonSetPlan::Create create) {
   Json pod = DaemonPodFor(*pod_template, create.node, create.name);
   Status status = co_await pod_control_.Create(set, std::move(pod));
-  if (IsNamespaceTerminating(status)) co_return Status();
   co_return status;
 }
 

@@ -6,7 +6,7 @@
 
 namespace wherry {
 
-AgentCluster::AgentCluster(std::function<void(AgentOptions&)> adjust) : processes(cluster.clock()), simulated(cluster.clock()) {
+AgentCluster::AgentCluster(std::function<void(AgentOptions&)> adjust) : cluster(1, TestCluster::Parts::kStoreOnly), processes(cluster.clock()), simulated(cluster.clock()) {
   std::string pattern = (std::filesystem::temp_directory_path() / "wherry-agent-XXXXXX").string();
   REQUIRE(mkdtemp(pattern.data()) != nullptr);
   data_dir = pattern;

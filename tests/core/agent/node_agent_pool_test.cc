@@ -3,6 +3,8 @@
 #include <catch2/catch.hpp>
 #include <nlohmann/json.hpp>
 
+#include "core/agent/images.h"
+#include "core/agent/shipped_images.h"
 #include "core/runtime/object_view.h"
 #include "tests/core/agent/agent_fixture.h"
 
@@ -99,11 +101,14 @@ TEST_CASE("a simulated node can fall silent, be not ready and be under pressure"
   CHECK(c.NodeCondition("a", "Ready") == "True");
   CHECK(c.NodeCondition("a", "DiskPressure") == "False");
   annotate(R"({"silent":true})");
+  const auto lease = [&] { return c.cluster.Document("leases.coordination.k8s.io", "kube-node-lease", "a").at("spec"); };
+  CHECK(lease().at("leaseDurationSeconds") == 40);
   const uint64_t before = c.pool->counters().lease_writes;
   c.cluster.Advance(minutes(20));
   CHECK(c.pool->counters().lease_writes == before);
   annotate(nullptr);
   CHECK(c.pool->counters().lease_writes == before + 1);
+  CHECK(lease().at("leaseDurationSeconds") == 900);
 }
 
 TEST_CASE("thousands of nodes cost few writes") {
@@ -119,9 +124,51 @@ TEST_CASE("thousands of nodes cost few writes") {
   CHECK(counters.node_writes == 2 * kNodes);
   CHECK(counters.lease_writes <= 4 * kNodes);
   CHECK(counters.lease_writes >= 2 * kNodes);
+  c.StopAgents();
+  c.StartAgents();  // writes nothing: what is stored still holds
+  CHECK(c.pool->node_count() == kNodes);
+  CHECK(c.pool->counters().node_writes == 0);
+  CHECK(c.pool->counters().lease_writes == 0);
   for (int i = 0; i < 200; ++i) c.AddPod("p" + std::to_string(i), "n" + std::to_string(i));
   CHECK(c.pool->counters().pod_status_writes == 200);
   CHECK(c.simulated.running() == 200);
+}
+
+TEST_CASE("the shipped images are valid and answer to their names") {
+  AgentCluster c;
+  CHECK(c.cluster.List("images.wherry.dev").size() == ShippedImages().size());
+  c.cluster.Delete("images.wherry.dev", "", "redis");
+  c.cluster.Apply(Json::parse(R"({"apiVersion":"wherry.dev/v1","kind":"Image","metadata":{"name":"bash"},"spec":{"args":["mine"]}})"));
+  c.StopAgents();
+  c.StartAgents();
+  CHECK(c.cluster.List("images.wherry.dev").size() == ShippedImages().size());
+  CHECK(c.cluster.Document("images.wherry.dev", "", "bash").at("spec").at("args").at(0) == "mine");
+  const std::pair<const char*, const char*> rows[] = {
+      {"nginx", "nginx"},
+      {"nginx:1.14.2", "nginx"},
+      {"docker.io/library/nginx:latest", "nginx"},
+      {"k8s.gcr.io/nginx-slim:0.8", "nginx"},
+      {"httpd:2.4", "httpd"},
+      {"busybox:1.28", "shell"},
+      {"alpine", "shell"},
+      {"python:3.11-slim", "python"},
+      {"registry.k8s.io/pause:3.9", "pause"},
+      {"quay.io/prometheus/node-exporter:v1.5.0", "node-exporter"},
+      {"prom/node-exporter", "node-exporter"},
+      {"quay.io/fluentd_elasticsearch/fluentd:v2.5.2", "log-collector"},
+      {"fluent/fluentd-kubernetes-daemonset:v1-debian-elasticsearch", "log-collector"},
+      {"fluent/fluent-bit:2.1", "log-collector"},
+      {"hello-world", "hello-world"},
+      {"redis:7", "redis"},
+  };
+  for (const auto& [reference, name] : rows) {
+    CAPTURE(reference);
+    const ObjectPtr image = FindImage(c.cluster.client().cache(), reference);
+    REQUIRE(image);
+    CHECK(image->name() == name);
+    CHECK(image->json()->at("metadata").at("labels").at("wherry.dev/shipped") == "true");
+  }
+  CHECK_FALSE(FindImage(c.cluster.client().cache(), "example.com/app:1"));
 }
 
 }  // namespace wherry

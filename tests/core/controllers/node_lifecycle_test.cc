@@ -100,6 +100,18 @@ TEST_CASE("Taints follow conditions; others' taints stay") {
   }
 }
 
+TEST_CASE("A lease made for longer than the grace is believed for so long") {
+  ControllerCluster cluster;
+  cluster.AddNode("a");
+  Renew(cluster, "a");
+  cluster.Update(cluster.Get(resources::kLeases, "kube-node-lease", "a"), [](Json& object) { object["spec"]["leaseDurationSeconds"] = 900; });
+  SetConditions(cluster, "a", {{"Ready", "True"}});
+  cluster.Advance(890s);
+  CHECK(Ready(cluster, "a") == "True");
+  cluster.Advance(11s);
+  CHECK(Ready(cluster, "a") == "Unknown");
+}
+
 TEST_CASE("A node that has not spoken keeps its first taint, and is unreachable after the grace") {
   ControllerCluster cluster;
   cluster.Create({{"apiVersion", "v1"}, {"kind", "Node"}, {"metadata", {{"name", "a"}}}});

@@ -310,6 +310,40 @@ TEST_CASE("Point 13: a refusal stops the batch; the next try goes on") {
   CHECK(cluster.List(resources::kPods, "default").size() == 20);
 }
 
+TEST_CASE("Point 13: a refusal is backed off even when more than a burst waits") {
+  ControllerCluster cluster;
+  for (int i = 0; i < 255; ++i) cluster.AddNode("node-" + std::to_string(1000 + i));
+  int asked = 0;
+  cluster.registry().AddAdmission({"Quota", [&](AdmissionRequest& request, const WatchCache&) {
+                                     if (request.kind.resource != "pods") return Status();
+                                     ++asked;
+                                     return Status(Reason::kForbidden, "exceeded quota");
+                                   }});
+  cluster.AddDaemonSet("web");
+  cluster.Advance(1s);
+  CHECK(asked >= 4);  // 5 ms, doubling
+  CHECK(asked <= 12);
+}
+
+TEST_CASE("Point 13: a namespace on its way out is no error") {
+  ControllerCluster cluster;
+  cluster.AddNode("a");
+  cluster.AddDaemonSet("web");
+  cluster.RunPods();
+  cluster.registry().AddAdmission({"Terminating", [&](AdmissionRequest& request, const WatchCache&) {
+                                     if (request.kind.resource != "pods") return Status();
+                                     StatusDetails details;
+                                     details.causes.push_back({"NamespaceTerminating", "", "metadata.namespace"});
+                                     return Status(Reason::kForbidden, "no new content", details);
+                                   }});
+  cluster.AddNode("b");
+  cluster.Settle();
+  const int before = cluster.Reconciles("daemon-set-controller");
+  cluster.Advance(60s);
+  CHECK(cluster.Reconciles("daemon-set-controller") == before);
+  for (const std::string& event : cluster.EventsAbout("web")) CHECK_FALSE(event.starts_with("FailedCreate"));
+}
+
 TEST_CASE("Point 14: a set that is being deleted does nothing") {
   ControllerCluster cluster;
   cluster.AddNode("a");

@@ -1,0 +1,438 @@
+// The small parts of the agent, each by table.
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <catch2/catch.hpp>
+#include <filesystem>
+#include <fstream>
+#include <nlohmann/json.hpp>
+
+#include "core/agent/addresses.h"
+#include "core/agent/container_builder.h"
+#include "core/agent/heartbeats.h"
+#include "core/agent/images.h"
+#include "core/agent/pod_env.h"
+#include "core/agent/pod_volumes.h"
+#include "core/agent/simulation.h"
+#include "core/kinds/resources.h"
+
+namespace wherry {
+namespace {
+
+namespace fs = std::filesystem;
+using std::chrono::milliseconds;
+using std::chrono::seconds;
+
+struct TempDir {
+  TempDir() {
+    std::string pattern = (fs::temp_directory_path() / "wherry-parts-XXXXXX").string();
+    REQUIRE(mkdtemp(pattern.data()) != nullptr);
+    path = fs::canonical(pattern);
+  }
+  ~TempDir() { fs::remove_all(path); }
+  fs::path path;
+};
+
+std::string ReadAll(const fs::path& path) {
+  std::ifstream file(path);
+  return {std::istreambuf_iterator<char>(file), {}};
+}
+
+// A cache filled by hand.
+struct Cache {
+  Cache() {
+    Put("configmaps", R"({"kind":"ConfigMap","metadata":{"name":"conf","namespace":"default"},"data":{"A":"1","b.txt":"two","bad=name":"x"},"binaryData":{"bin":"AAE="}})");
+    Put("secrets", R"({"kind":"Secret","metadata":{"name":"sec","namespace":"default"},"data":{"password":"aHVudGVyMg=="}})");
+  }
+  void Put(const std::string& resource, const char* text) {
+    const Json document = Json::parse(text);
+    const Json& metadata = document.at("metadata");
+    const std::string ns = metadata.value("namespace", "");
+    cache.Load(std::make_shared<const Object>(ObjectKey{resource, ns, metadata.at("name")}, "u", 1, text));
+  }
+  EventBus bus;
+  WatchCache cache{bus};
+};
+
+const Json kPod = Json::parse(R"({"metadata":{"name":"web","namespace":"default","uid":"u1","labels":{"app":"x","tier":"y"},"annotations":{"note":"say \"hi\""}},
+  "spec":{"serviceAccountName":"robot","nodeName":"a","containers":[{"name":"app","image":"app:1","resources":{"limits":{"cpu":"1500m","memory":"64Mi"}}}]}})");
+
+EnvSources Sources(const Cache& cache, const Json& container) {
+  return {cache.cache, kPod, container, "a", "127.64.0.1", "127.64.0.9", 4000, 8LL << 30, 1LL << 30};
+}
+
+}  // namespace
+
+TEST_CASE("image references have one full form") {
+  const std::pair<const char*, const char*> rows[] = {
+      {"nginx", "docker.io/library/nginx:latest"},
+      {"nginx:1.25", "docker.io/library/nginx:1.25"},
+      {"docker.io/nginx", "docker.io/nginx:latest"},
+      {"me/app", "docker.io/me/app:latest"},
+      {"quay.io/x/y:v1", "quay.io/x/y:v1"},
+      {"localhost:5000/app", "localhost:5000/app:latest"},
+      {"localhost/app:2", "localhost/app:2"},
+      {"index.docker.io/library/nginx", "docker.io/library/nginx:latest"},
+      {"nginx@sha256:ab", "docker.io/library/nginx@sha256:ab"},
+      {"nginx:1@sha256:ab", "docker.io/library/nginx:1"},
+  };
+  for (const auto& [given, full] : rows) CHECK(NormaliseImage(given) == full);
+}
+
+TEST_CASE("patterns of images") {
+  struct Row {
+    const char* pattern;
+    const char* reference;
+    bool matches;
+  };
+  const Row rows[] = {
+      {"nginx", "nginx", true},          {"nginx", "nginx:1.25", true},         {"nginx", "docker.io/library/nginx@sha256:ab", true},
+      {"nginx", "nginx-extra", false},   {"nginx", "me/nginx", false},          {"nginx", "quay.io/library/nginx", false},
+      {"nginx:*", "nginx:1.25", true},   {"nginx:*", "nginx@sha256:ab", true},  {"nginx:1.25", "nginx:1.25", true},
+      {"nginx:1.25", "nginx", false},    {"nginx:1.*", "nginx:1.9", true},      {"nginx*", "nginx-extra:2", true},
+      {"*/nginx", "quay.io/me/nginx:3", true}, {"quay.io/*", "quay.io/a/b/c:1", true}, {"*", "whatever:1", true},
+  };
+  for (const Row& row : rows) {
+    CAPTURE(row.pattern, row.reference);
+    CHECK(NormalisePattern(row.pattern).Matches(NormaliseImage(row.reference)) == row.matches);
+  }
+}
+
+TEST_CASE("of several images the most specific answers, always the same") {
+  Cache c;
+  c.Put("images.wherry.dev", R"({"metadata":{"name":"all"},"spec":{"references":["*"]}})");
+  c.Put("images.wherry.dev", R"({"metadata":{"name":"nginx"},"spec":{"references":["nginx"]}})");
+  c.Put("images.wherry.dev", R"({"metadata":{"name":"nginx-b"},"spec":{"references":["nginx"]}})");
+  c.Put("images.wherry.dev", R"({"metadata":{"name":"old"},"spec":{"references":["nginx:1.*"]}})");
+  CHECK(FindImage(c.cache, "nginx")->name() == "nginx");
+  CHECK(FindImage(c.cache, "nginx:1.25")->name() == "old");
+  CHECK(FindImage(c.cache, "else")->name() == "all");
+}
+
+TEST_CASE("command and args combine as Kubernetes says") {
+  const ImageView image(Json::parse(R"({"metadata":{"name":"i"},"spec":{"references":["i"],"command":["entry"],"args":["a","b"]}})"));
+  using Words = std::vector<std::string>;
+  CHECK(CombineCommand(Json::parse(R"({})"), &image) == Words{"entry", "a", "b"});
+  CHECK(CombineCommand(Json::parse(R"({"args":["c"]})"), &image) == Words{"entry", "c"});
+  CHECK(CombineCommand(Json::parse(R"({"command":["x"]})"), &image) == Words{"x"});
+  CHECK(CombineCommand(Json::parse(R"({"command":["x"],"args":["y"]})"), &image) == Words{"x", "y"});
+  CHECK(CombineCommand(Json::parse(R"({})"), nullptr).empty());
+}
+
+TEST_CASE("variables expand") {
+  const Environment env = {{"A", "1"}, {"B_C", "two"}};
+  const std::pair<const char*, const char*> rows[] = {
+      {"$(A)", "1"},       {"x$(A)y$(B_C)", "x1ytwo"}, {"$(NONE)", "$(NONE)"}, {"$$(A)", "$(A)"}, {"$A", "$A"},
+      {"$(A", "$(A"},      {"a$", "a$"},               {"$$", "$"},            {"", ""},
+  };
+  for (const auto& [given, expected] : rows) CHECK(ExpandVariables(given, env) == expected);
+}
+
+TEST_CASE("a container's environment") {
+  Cache c;
+  const Json container = Json::parse(R"({"name":"app","resources":{"limits":{"cpu":"1500m","memory":"64Mi"}},
+    "envFrom":[{"prefix":"P_","configMapRef":{"name":"conf"}},{"secretRef":{"name":"sec"}},{"configMapRef":{"name":"no","optional":true}}],
+    "env":[{"name":"PLAIN","value":"x"},{"name":"REF","value":"$(PLAIN)-$(P_A)-$(LATER)"},{"name":"LATER","value":"l"},
+      {"name":"BASE","value":"new"},
+      {"name":"KEY","valueFrom":{"configMapKeyRef":{"name":"conf","key":"b.txt"}}},
+      {"name":"SECRET","valueFrom":{"secretKeyRef":{"name":"sec","key":"password"}}},
+      {"name":"MAYBE","valueFrom":{"secretKeyRef":{"name":"sec","key":"none","optional":true}}},
+      {"name":"IP","valueFrom":{"fieldRef":{"fieldPath":"status.podIP"}}},
+      {"name":"HOST","valueFrom":{"fieldRef":{"fieldPath":"status.hostIP"}}},
+      {"name":"NODE","valueFrom":{"fieldRef":{"fieldPath":"spec.nodeName"}}},
+      {"name":"SA","valueFrom":{"fieldRef":{"fieldPath":"spec.serviceAccountName"}}},
+      {"name":"APP","valueFrom":{"fieldRef":{"fieldPath":"metadata.labels['app']"}}},
+      {"name":"NOTE","valueFrom":{"fieldRef":{"fieldPath":"metadata.annotations['note']"}}},
+      {"name":"CPU","valueFrom":{"resourceFieldRef":{"resource":"limits.cpu"}}},
+      {"name":"MILLI","valueFrom":{"resourceFieldRef":{"resource":"limits.cpu","divisor":"1m"}}},
+      {"name":"MEM","valueFrom":{"resourceFieldRef":{"resource":"limits.memory","divisor":"1Mi"}}},
+      {"name":"DISK","valueFrom":{"resourceFieldRef":{"resource":"limits.ephemeral-storage","divisor":"1Gi"}}}]})");
+  Result<Environment> env = ResolveEnv(Sources(c, container), {{"BASE", "old"}});
+  REQUIRE(env.ok());
+  const std::pair<const char*, const char*> rows[] = {
+      {"P_A", "1"},       {"P_b.txt", "two"}, {"password", "hunter2"}, {"PLAIN", "x"},       {"REF", "x-1-$(LATER)"}, {"BASE", "new"},
+      {"KEY", "two"},     {"SECRET", "hunter2"}, {"IP", "127.64.0.9"},  {"HOST", "127.64.0.1"}, {"NODE", "a"},          {"SA", "robot"},
+      {"APP", "x"},       {"NOTE", "say \"hi\""}, {"CPU", "2"},         {"MILLI", "1500"},    {"MEM", "64"},            {"DISK", "1"},
+  };
+  for (const auto& [name, value] : rows) {
+    CAPTURE(name);
+    const std::string* found = FindVariable(*env, name);
+    REQUIRE(found != nullptr);
+    CHECK(*found == value);
+  }
+  CHECK(FindVariable(*env, "MAYBE") == nullptr);
+  CHECK(FindVariable(*env, "P_bad=name") == nullptr);
+}
+
+TEST_CASE("references that lead nowhere hold the container") {
+  Cache c;
+  const std::pair<const char*, const char*> rows[] = {
+      {R"({"envFrom":[{"configMapRef":{"name":"no"}}]})", "configmap \"no\" not found"},
+      {R"({"envFrom":[{"secretRef":{"name":"no"}}]})", "secret \"no\" not found"},
+      {R"({"env":[{"name":"A","valueFrom":{"configMapKeyRef":{"name":"conf","key":"zz"}}}]})", "couldn't find key zz in ConfigMap default/conf"},
+      {R"({"env":[{"name":"A","valueFrom":{"secretKeyRef":{"name":"sec","key":"zz"}}}]})", "couldn't find key zz in Secret default/sec"},
+      {R"({"env":[{"name":"A","valueFrom":{"secretKeyRef":{"name":"no","key":"zz"}}}]})", "secret \"no\" not found"},
+      {R"({"env":[{"name":"A","valueFrom":{"fieldRef":{"fieldPath":"spec.bogus"}}}]})", "unsupported fieldPath: spec.bogus"},
+  };
+  for (const auto& [container, message] : rows) {
+    const Json parsed = Json::parse(container);
+    Result<Environment> env = ResolveEnv(Sources(c, parsed), {});
+    REQUIRE_FALSE(env.ok());
+    CHECK(env.status().message() == message);
+    CHECK(WaitingReason(env.status(), "") == "CreateContainerConfigError");
+  }
+}
+
+TEST_CASE("volumes are put in place") {
+  Cache c;
+  TempDir dir;
+  Json pod = kPod;
+  pod["metadata"]["resourceVersion"] = "7";
+  pod["spec"]["volumes"] = Json::parse(R"([{"name":"scratch","emptyDir":{}},{"name":"conf","configMap":{"name":"conf","defaultMode":256}},
+    {"name":"picked","configMap":{"name":"conf","items":[{"key":"A","path":"sub/a","mode":384}]}},
+    {"name":"sec","secret":{"secretName":"sec"}},
+    {"name":"info","downwardAPI":{"items":[{"path":"labels","fieldRef":{"fieldPath":"metadata.labels"}}]}},
+    {"name":"mix","projected":{"sources":[{"secret":{"name":"sec"}},{"configMap":{"name":"conf","items":[{"key":"A","path":"a"}]}}]}},
+    {"name":"none","configMap":{"name":"no","optional":true}}])");
+  pod["spec"]["volumes"].push_back({{"name", "host"}, {"hostPath", {{"path", (dir.path / "made").string()}, {"type", "DirectoryOrCreate"}}}});
+  const Json none = Json::object();
+  const EnvSources sources{c.cache, pod, none, "a", "127.64.0.1", "127.64.0.9", 0, 0, 0};
+  PodVolumes volumes(dir.path / "v", {});
+  auto places = volumes.Prepare(sources);
+  INFO(places.status().message());
+  REQUIRE(places.ok());
+  CHECK(ReadAll(fs::path(places->at("conf")) / "A") == "1");
+  CHECK(ReadAll(fs::path(places->at("conf")) / "bin") == std::string("\0\1", 2));
+  CHECK(fs::is_symlink(fs::path(places->at("conf")) / "..data"));
+  CHECK(fs::read_symlink(fs::path(places->at("conf")) / "A") == "..data/A");
+  struct stat info {};
+  REQUIRE(stat((fs::path(places->at("conf")) / "A").c_str(), &info) == 0);
+  CHECK((info.st_mode & 0777) == 0400);
+  REQUIRE(stat((fs::path(places->at("picked")) / "sub/a").c_str(), &info) == 0);
+  CHECK((info.st_mode & 0777) == 0600);
+  CHECK_FALSE(fs::exists(fs::path(places->at("picked")) / "b.txt"));
+  CHECK(ReadAll(fs::path(places->at("sec")) / "password") == "hunter2");
+  CHECK(ReadAll(fs::path(places->at("info")) / "labels") == "app=\"x\"\ntier=\"y\"");
+  CHECK(ReadAll(fs::path(places->at("mix")) / "password") == "hunter2");
+  CHECK(ReadAll(fs::path(places->at("mix")) / "a") == "1");
+  CHECK(fs::is_directory(dir.path / "made"));
+  CHECK(places->at("host") == (dir.path / "made").string());
+  CHECK(volumes.Places(pod) == *places);
+}
+
+TEST_CASE("volumes that cannot be are refused as the kubelet says it") {
+  Cache c;
+  TempDir dir;
+  const std::pair<const char*, const char*> rows[] = {
+      {R"({"name":"v","configMap":{"name":"no"}})", "configmap \"no\" not found"},
+      {R"({"name":"v","secret":{"secretName":"no"}})", "secret \"no\" not found"},
+      {R"({"name":"v","configMap":{"name":"conf","items":[{"key":"zz","path":"z"}]}})", "references non-existent config key: zz"},
+      {R"({"name":"v","configMap":{"name":"conf","items":[{"key":"A","path":"../z"}]}})", "invalid path: ../z"},
+      {R"({"name":"v","hostPath":{"path":"/nowhere/at/all","type":"Directory"}})", "hostPath type check failed: /nowhere/at/all is not a directory"},
+      {R"({"name":"v","hostPath":{"path":"/etc","type":"File"}})", "hostPath type check failed: /etc is not a file"},
+      {R"({"name":"v","nfs":{"server":"x","path":"/"}})", "volumes of type nfs are not offered on this node"},
+  };
+  for (const auto& [volume, why] : rows) {
+    Json pod = kPod;
+    pod["spec"]["volumes"] = Json::array({Json::parse(volume)});
+    const Json none = Json::object();
+    auto places = PodVolumes(dir.path / "v", {}).Prepare(EnvSources{c.cache, pod, none, "", "", "", 0, 0, 0});
+    REQUIRE_FALSE(places.ok());
+    CHECK(places.status().message() == "MountVolume.SetUp failed for volume \"v\" : " + std::string(why));
+  }
+}
+
+TEST_CASE("a projection is switched, never mixed") {
+  TempDir dir;
+  REQUIRE(WriteProjection(dir.path, {{"a", {"1", 0644}}, {"b", {"1", 0644}}}, "1").ok());
+  const fs::path first = fs::read_symlink(dir.path / "..data");
+  REQUIRE(WriteProjection(dir.path, {{"a", {"2", 0644}}, {"c", {"2", 0644}}}, "2").ok());
+  CHECK(fs::read_symlink(dir.path / "..data") != first);
+  CHECK_FALSE(fs::exists(dir.path / first));
+  CHECK(ReadAll(dir.path / "a") == "2");
+  CHECK_FALSE(fs::exists(fs::symlink_status(dir.path / "b")));
+  CHECK(ReadAll(dir.path / "c") == "2");
+  REQUIRE(WriteProjection(dir.path, {{"a", {"3", 0644}}}, "2").ok());
+  CHECK(ReadAll(dir.path / "a") == "3");
+}
+
+TEST_CASE("sub-paths stay inside their volume") {
+  TempDir dir;
+  fs::create_directories(dir.path / "volume/in");
+  fs::create_directories(dir.path / "secret");
+  fs::create_symlink("../secret", dir.path / "volume/out");
+  fs::create_symlink("in", dir.path / "volume/alias");
+  const std::string volume = (dir.path / "volume").string();
+  const std::pair<const char*, const char*> good[] = {{"", ""}, {"in", "/in"}, {"alias", "/in"}, {"fresh/deep", "/fresh/deep"}};
+  for (const auto& [sub, place] : good) {
+    CAPTURE(sub);
+    Result<std::string> resolved = ResolveSubPath(volume, sub);
+    REQUIRE(resolved.ok());
+    CHECK(*resolved == volume + place);
+  }
+  for (const char* bad : {"../secret", "in/../../secret", "/etc", "out", "out/new"}) {
+    CAPTURE(bad);
+    CHECK_FALSE(ResolveSubPath(volume, bad).ok());
+  }
+  CHECK_FALSE(fs::exists(dir.path / "secret/new"));
+}
+
+TEST_CASE("mount paths in arguments become the places of the volumes") {
+  const MountMap mounts = {{"/etc/app/deep", "/v/deep"}, {"/etc/app", "/v/conf"}, {"/host/root", "/"}, {"/var/log", "/var/log"}};
+  const std::pair<const char*, const char*> rows[] = {
+      {"--config=/etc/app/x.yaml", "--config=/v/conf/x.yaml"},
+      {"/etc/app", "/v/conf"},
+      {"/etc/app/deep/y", "/v/deep/y"},
+      {"/etc/apple", "/etc/apple"},
+      {"/my/etc/app", "/my/etc/app"},
+      {"cat /etc/app/a '/etc/app/b'", "cat /v/conf/a '/v/conf/b'"},
+      {"/a:/etc/app:/b", "/a:/v/conf:/b"},
+      {"--path.rootfs=/host/root", "--path.rootfs=/"},
+      {"/var/log/x", "/var/log/x"},
+  };
+  for (const auto& [given, expected] : rows) CHECK(TranslatePaths(given, mounts) == expected);
+}
+
+TEST_CASE("a container is built from pod, image and site") {
+  Cache c;
+  TempDir dir;
+  c.Put("images.wherry.dev", R"({"metadata":{"name":"tool"},"spec":{"references":["tool"],"command":["/bin/sh","$(WHERRY_CONTAINER_DIR)/run.sh"],
+    "args":["default"],"env":[{"name":"FROM_IMAGE","value":"$(WHERRY_POD_IP)"}],
+    "files":[{"path":"run.sh","content":"echo $(WHERRY_POD_NAME) $(id) $$\n","mode":493}]}})");
+  c.Put("images.wherry.dev", R"({"metadata":{"name":"lost"},"spec":{"references":["lost"],"command":["no-such-program-here"],"package":"lost-tools"}})");
+  AgentOptions options;
+  options.data_dir = dir.path.string();
+  options.service_host = "127.0.0.1";
+  options.service_port = "6443";
+  PodSite site;
+  site.node_name = "a";
+  site.node_address = "127.64.0.1";
+  site.pod_ip = "127.64.0.9";
+  site.directory = dir.path / "pods/u1";
+  site.log_directory = dir.path / "logs/default_web_u1";
+  site.volumes = {{"my-data", (dir.path / "vol").string()}};
+  fs::create_directories(dir.path / "vol");
+  Json pod = kPod;
+
+  SECTION("by its image") {
+    pod["spec"]["containers"][0] = Json::parse(R"({"name":"app","image":"tool:3","args":["--x=/data/f"],"volumeMounts":[{"name":"my-data","mountPath":"/data"}]})");
+    Result<BuiltContainer> built = BuildContainer(options, c.cache, pod, 0, 2, site);
+    REQUIRE(built.ok());
+    const ContainerSpec& spec = built->spec;
+    CHECK(spec.id == "u1/app/2");
+    CHECK(spec.argv == std::vector<std::string>{"/bin/sh", (dir.path / "pods/u1/app/run.sh").string(), "--x=" + (dir.path / "vol/f").string()});
+    CHECK(spec.working_directory == (dir.path / "pods/u1/app").string());
+    CHECK(spec.log_path == (dir.path / "logs/default_web_u1/app/2.log").string());
+    CHECK(spec.bind_address == "127.64.0.9");
+    CHECK(*FindVariable(spec.env, "FROM_IMAGE") == "127.64.0.9");
+    CHECK(*FindVariable(spec.env, "HOSTNAME") == "web");
+    CHECK(*FindVariable(spec.env, "WHERRY_VOLUME_MY_DATA") == (dir.path / "vol").string());
+    CHECK(*FindVariable(spec.env, "WHERRY_MOUNTS") == "/data=" + (dir.path / "vol").string());
+    CHECK(*FindVariable(spec.env, "KUBERNETES_SERVICE_HOST") == "127.0.0.1");
+    CHECK(*FindVariable(spec.env, "KUBERNETES_SERVICE_PORT") == "6443");
+    CHECK(ReadAll(dir.path / "pods/u1/app/run.sh") == "echo web $(id) $$\n");
+    CHECK(access((dir.path / "pods/u1/app/run.sh").c_str(), X_OK) == 0);
+    CHECK(built->image_id == "wherry://images/tool");
+  }
+  SECTION("on the host, when it brings a command and nobody knows the image") {
+    pod["spec"]["containers"][0] = Json::parse(R"({"name":"app","image":"what:1","command":["echo","$(HOSTNAME)"],"workingDir":"/tmp"})");
+    Result<BuiltContainer> built = BuildContainer(options, c.cache, pod, 0, 0, site);
+    REQUIRE(built.ok());
+    CHECK(built->spec.argv == std::vector<std::string>{"echo", "web"});
+    CHECK(built->spec.working_directory == "/tmp");
+    CHECK(built->image_id == "wherry://host");
+  }
+  SECTION("refused when neither is there") {
+    Result<BuiltContainer> built = BuildContainer(options, c.cache, pod, 0, 0, site);
+    REQUIRE_FALSE(built.ok());
+    CHECK(WaitingReason(built.status(), "") == "ErrImagePull");
+    CHECK(built.status().message().find("no Image object matches \"docker.io/library/app:1\"") == 0);
+  }
+  SECTION("refused when the image's program is missing") {
+    pod["spec"]["containers"][0] = Json::parse(R"({"name":"app","image":"lost"})");
+    Result<BuiltContainer> built = BuildContainer(options, c.cache, pod, 0, 0, site);
+    REQUIRE_FALSE(built.ok());
+    CHECK(WaitingReason(built.status(), "") == "ErrImagePull");
+    CHECK(built.status().message() == "Image lost needs the program \"no-such-program-here\", which this machine does not have: apt-get install lost-tools");
+  }
+  SECTION("host network: the node's address, or the machine when asked") {
+    pod["spec"]["containers"][0]["command"] = {"true"};
+    pod["spec"]["hostNetwork"] = true;
+    site.pod_ip = site.node_address;
+    CHECK(BuildContainer(options, c.cache, pod, 0, 0, site)->spec.bind_address == "127.64.0.1");
+    pod["metadata"]["annotations"]["wherry.dev/host-network"] = "machine";
+    CHECK(BuildContainer(options, c.cache, pod, 0, 0, site)->spec.bind_address == "");
+  }
+}
+
+TEST_CASE("blocks of nodes and addresses of pods") {
+  NodeBlocks blocks(Cidr::Parse("127.64.0.0/22").value());
+  CHECK(*blocks.Allocate("a") == "127.64.0.0/24");
+  CHECK(*blocks.Allocate("a") == "127.64.0.0/24");
+  CHECK(blocks.Reserve("b", "127.64.2.0/24", true));
+  CHECK_FALSE(blocks.Reserve("c", "127.64.2.0/24", true));
+  CHECK_FALSE(blocks.Reserve("c", "10.0.0.0/24", true));
+  CHECK(blocks.Reserve("c", "10.0.0.0/24", false));
+  CHECK_FALSE(blocks.Reserve("d", "nonsense", false));
+  CHECK_FALSE(blocks.Reserve("d", "127.0.0.0/8", true));
+  CHECK(*blocks.Allocate("e") == "127.64.3.0/24");
+  CHECK(*blocks.Allocate("f") == "127.64.1.0/24");
+  CHECK_FALSE(blocks.Allocate("g").ok());
+  blocks.Release("a");
+  CHECK(*blocks.Allocate("g") == "127.64.0.0/24");
+
+  PodAddressPool pool(Cidr::Parse("127.64.0.0/29").value());  // .2 to .6
+  CHECK(pool.node_address() == "127.64.0.1");
+  CHECK(pool.Reserve("old", "127.64.0.3"));
+  CHECK_FALSE(pool.Reserve("other", "127.64.0.3"));
+  CHECK_FALSE(pool.Reserve("other", "127.64.0.1"));
+  CHECK_FALSE(pool.Reserve("other", "127.64.1.3"));
+  CHECK(pool.Allocate("p1") == "127.64.0.4");
+  CHECK(pool.Allocate("p1") == "127.64.0.4");
+  pool.Release("p1");
+  CHECK(pool.Allocate("p2") == "127.64.0.5");  // a released one rests
+  CHECK(pool.Allocate("p3") == "127.64.0.6");
+  CHECK(pool.Allocate("p4") == "127.64.0.2");
+  CHECK(pool.Allocate("p5") == "127.64.0.4");
+  CHECK(pool.Allocate("p6") == "");
+  pool.MarkFinished("old");
+  CHECK(pool.Allocate("p6") == "127.64.0.3");
+}
+
+TEST_CASE("simulated behaviour") {
+  Duration duration{};
+  const std::pair<const char*, int64_t> durations[] = {{"50ms", 50'000}, {"1m30s", 90'000'000}, {"1.5s", 1'500'000}, {"0", 0}, {"2h", 7'200'000'000}};
+  for (const auto& [text, micros] : durations) {
+    REQUIRE(ParseGoDuration(text, &duration));
+    CHECK(duration.count() == micros);
+  }
+  for (const char* text : {"", "5", "ms", "-1s", "1x"}) CHECK_FALSE(ParseGoDuration(text, &duration));
+
+  const Json node = {{"metadata", {{"annotations", {{"wherry.dev/simulate", R"({"startLatency":"1s","exitCode":1})"}}}}}};
+  const Json pod = {{"metadata", {{"annotations", {{"wherry.dev/simulate", R"({"startLatency":"2s","containers":{"b":{"exitCode":5}}})"}}}}}};
+  CHECK(*SimulationFor(node, pod, "a") == Json::parse(R"({"startLatency":"2s","exitCode":1})"));
+  CHECK(*SimulationFor(node, pod, "b") == Json::parse(R"({"startLatency":"2s","exitCode":5})"));
+  CHECK(SimulationFor(Json::object(), Json::object(), "a")->is_null());
+  const Json broken = {{"metadata", {{"annotations", {{"wherry.dev/simulate", "nonsense"}}}}}};
+  CHECK_FALSE(SimulationFor(node, broken, "a").ok());
+  CHECK_FALSE(ParseSimulation(Json::parse(R"({"exitAfter":"soon"})")).ok());
+}
+
+TEST_CASE("heartbeats share one timer") {
+  ManualClock clock;
+  std::vector<std::string> beats;
+  Heartbeats heartbeats(clock, [&](const std::string& name) { beats.push_back(name); });
+  heartbeats.Schedule("b", seconds(2));
+  heartbeats.Schedule("a", milliseconds(500));
+  heartbeats.Schedule("c", milliseconds(900));
+  heartbeats.Schedule("gone", seconds(1));
+  heartbeats.Forget("gone");
+  CHECK(clock.FireNext(seconds(10)));
+  CHECK(beats == std::vector<std::string>{"a", "c"});
+  heartbeats.Schedule("b", seconds(1));  // replaces
+  CHECK(clock.FireNext(seconds(10)));
+  CHECK(beats == std::vector<std::string>{"a", "c", "b"});
+  CHECK_FALSE(clock.FireNext(seconds(10)));
+}
+
+}  // namespace wherry
