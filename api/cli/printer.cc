@@ -69,6 +69,7 @@ void EmitString(YAML::Emitter& out, const std::string& text, bool key) {
 }
 
 void Emit(YAML::Emitter& out, const Json& value) {
+  if (value.is_structured() && value.empty()) out << YAML::Flow;  // else it would get a line of its own
   switch (value.type()) {
     case Json::value_t::object:
       out << YAML::BeginMap;

@@ -391,7 +391,22 @@ class Stopping(unittest.TestCase):
     def setUp(self):
         self.dir = tempfile.mkdtemp(prefix="wherry-stop-")
         self.data = self.dir + "/data"
-        self.addCleanup(shutil.rmtree, self.dir)
+        self.ups = []
+        self.finished = False
+        self.addCleanup(self.clean_up)
+
+    def start(self, *arguments):
+        self.ups.append(Up(self.data, *arguments))
+        return self.ups[-1]
+
+    def clean_up(self):
+        """A test that failed half-way leaves neither servers nor pods."""
+        if not self.finished:
+            for up in self.ups:
+                if up.process.poll() is None:
+                    up.kill()
+            Up(self.data, "--stop-pods").stop()
+        shutil.rmtree(self.dir)
 
     POD = """
 apiVersion: v1
@@ -399,7 +414,7 @@ kind: Pod
 metadata: {name: sleeper}
 spec:
   terminationGracePeriodSeconds: 1
-  containers: [{name: main, image: local, command: [sh, -c, "echo $$; exec sleep 600"]}]
+  containers: [{name: main, image: local, command: [sh, -c, "echo $$$$; exec sleep 600"]}]
 """
 
     def start_pod(self):
@@ -416,12 +431,12 @@ spec:
     def alive(self, pid):
         try:
             with open(f"/proc/{pid}/cmdline", "rb") as file:
-                return file.read() == b"sleep\0600\0"
+                return file.read() == b"sleep\x00600\x00"
         except FileNotFoundError:
             return False
 
     def test_pods_are_left_to_the_next_server(self):
-        up = Up(self.data)
+        up = self.start()
         pid = self.start_pod()
         self.assertTrue(self.alive(pid))
         self.assertEqual(up.stop(), 0)
@@ -429,19 +444,21 @@ spec:
         self.assertIn(f"leaving 1 pods running, to be adopted by the next server on {self.data}", up.text("stderr"))
         self.assertTrue(self.alive(pid))
 
-        again = Up(self.data, "--stop-pods")
+        again = self.start("--stop-pods")
         self.assertEqual(int(wherry("logs", "sleeper", "--data-dir", self.data)[1]), pid)
         self.assertTrue(self.alive(pid))
         self.assertEqual(again.stop(), 0)
         self.assertIn("stopping pods grace=10s", again.text("stderr"))
         self.assertFalse(self.alive(pid))
+        self.finished = True
 
     def test_sigint_is_sigterm(self):
-        up = Up(self.data, "--stop-pods")
+        up = self.start("--stop-pods")
         up.process.send_signal(signal.SIGINT)
         self.assertEqual(up.process.wait(LIMIT), 0)
         up.close()
         self.assertIn("stopping signal=SIGINT", up.text("stderr"))
+        self.finished = True
 
 
 if __name__ == "__main__":
