@@ -75,9 +75,11 @@ note "processes of $pod: none"
 say "6. A new image rolls out one node at a time."
 kubectl get ds web --watch --no-headers > "$work/rollout" &
 watcher=$!
+until_equal 20 "3" "the watch of the DaemonSet" awk 'END { print $5 }' "$work/rollout"
 run kubectl set image daemonset/web nginx=nginx:1.27
 run kubectl rollout status daemonset/web --timeout=40s
 until_equal 10 "3/3/3" "pods on the new image" ready web
+until_equal 10 "seen" "the watch to see the rollout" awk '$5 == 0 { begun = 1 } END { print begun && $5 == 3 && $6 == 3 ? "seen" : "" }' "$work/rollout"
 kill "$watcher" 2>/dev/null || true
 wait "$watcher" 2>/dev/null || true
 note "NAME DESIRED CURRENT READY UP-TO-DATE AVAILABLE, as it went:"
