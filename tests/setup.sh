@@ -34,11 +34,22 @@ if [ ${#missing[@]} -gt 0 ]; then
     printf '#!/bin/sh\nexit 101\n' | as_root tee $policy >/dev/null
     as_root chmod 755 $policy
     placed=1
+    trap 'as_root rm -f /usr/sbin/policy-rc.d' EXIT
   fi
   status=0
   as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null || status=$?
-  [ -z "$placed" ] || as_root rm -f $policy
+  if [ -n "$placed" ]; then
+    as_root rm -f $policy
+    trap - EXIT
+  fi
   [ $status = 0 ] || exit $status
+  # Nor at the next boot. Services of packages that were here before are left as they are.
+  for package in nginx-light prometheus-node-exporter; do
+    case " ${missing[*]} " in *" $package "*) ;; *) continue ;; esac
+    service=${package%-light}
+    if command -v systemctl >/dev/null; then as_root systemctl --quiet disable "$service" >/dev/null 2>&1 || true; fi
+    if command -v update-rc.d >/dev/null; then as_root update-rc.d "$service" disable >/dev/null 2>&1 || true; fi
+  done
 fi
 
 # Debian's kubectl, beside whatever other kubectl the machine has: its package is unpacked into build/tools when it is not installed.
