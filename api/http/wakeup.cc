@@ -37,8 +37,8 @@ Task<> Wakeup::Wait() {
   if (std::exchange(notified_, false)) co_return;
   using Token = asio::use_awaitable_t<asio::any_io_executor>;
   Token token;
-  co_await asio::async_initiate<Token, void()>(
-      [this](auto handler) { waiter_ = std::make_unique<WaiterOf<decltype(handler)>>(std::move(handler)); }, token);
+  auto keep = [this](auto handler) { waiter_ = std::make_unique<WaiterOf<decltype(handler)>>(std::move(handler)); };
+  co_await asio::async_initiate<Token, void()>(std::move(keep), token);
 }
 
 }  // namespace wherry::http

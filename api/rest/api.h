@@ -21,9 +21,9 @@ struct ApiOptions {
   std::string version = "0.1.0";
 };
 
-// The REST API: what path means what. Understands a request, finds who asks and hands it to the Registry, a watch or a document.
-// Every authenticated user may do everything (there is no authorisation yet); without credentials only health and version answer.
-// Control thread only.
+// The REST API: what path means what. Understands a request, finds who asks and hands it to the Registry, a watch or a
+// document. Every authenticated user may do everything (there is no authorisation yet); without credentials only health
+// and version answer. Control thread only.
 class Api {
  public:
   Api(Registry& registry, asio::any_io_executor executor, ApiOptions options);
@@ -34,7 +34,10 @@ class Api {
   void AddSubresource(std::string resource, std::string subresource, std::string method, SubresourceHandler handler);
   // A named condition of /readyz; all must be true.
   void AddReadyCheck(std::string name, std::function<bool()> ready);
-  void set_server_address(std::string address) { options_.server_address = std::move(address); }
+  void set_server_address(std::string address) {
+    options_.server_address = std::move(address);
+    documents_.clear();
+  }
 
  private:
   Task<> HandleResource(std::shared_ptr<Call> call, bool collection_of_names);
@@ -45,16 +48,26 @@ class Api {
   Task<> Patch(std::shared_ptr<Call> call);
   Task<> Delete(std::shared_ptr<Call> call);
   Task<> DeleteCollection(std::shared_ptr<Call> call);
-  Task<> Review(http::ExchangePtr exchange, std::string group, std::string version, std::string plural, std::string ns, Identity identity);
+  // Reviews and bindings: what only answers.
+  Task<> PostVirtual(http::ExchangePtr exchange, std::string group, std::string version, std::string plural,
+                     std::string ns, Identity identity);
 
-  bool HandleOpen(http::Exchange& exchange);                 // what anybody may ask
-  bool HandleDocument(http::Exchange& exchange);             // discovery and OpenAPI
+  bool HandleOpen(http::Exchange& exchange);      // what anybody may ask
+  bool HandleDocument(http::Exchange& exchange);  // discovery and OpenAPI
+  // A discovery or OpenAPI document as it is sent.
+  struct Document {
+    std::string body, tag;
+    std::string_view type = "application/json";
+  };
+  const Document* FindDocument(const http::Request& request);          // null when unknown
+  Json MakeDocument(const std::vector<std::string_view>& path) const;  // likewise
   Status Authenticate(const http::Request& request, Identity& identity) const;
 
   Registry& registry_;
   asio::any_io_executor executor_;
   ApiOptions options_;
   ListPages pages_;
+  std::map<std::string, Document> documents_;               // made when first asked for; the catalog does not change
   std::map<std::string, SubresourceHandler> subresources_;  // "pods/log GET"
   std::map<std::string, std::function<bool()>> ready_checks_;
 };

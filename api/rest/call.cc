@@ -4,6 +4,7 @@
 #include <charconv>
 #include <nlohmann/json.hpp>
 
+#include "core/kinds/schema.h"
 #include "core/runtime/object_view.h"
 
 namespace wherry {
@@ -40,12 +41,15 @@ Result<std::optional<int64_t>> QueryInt(const Request& request, std::string_view
   return std::optional<int64_t>(number);
 }
 
-std::string QueryString(const Request& request, std::string_view name) { return std::string(request.query(name).value_or("")); }
+std::string QueryString(const Request& request, std::string_view name) {
+  return std::string(request.query(name).value_or(""));
+}
 
 namespace {
 
 Status InvalidListOptions(std::string field, std::string reason, std::string message) {
-  return InvalidStatus({"meta.k8s.io", "v1", "ListOptions"}, "", {{std::move(field), std::move(reason), std::move(message)}});
+  return InvalidStatus({"meta.k8s.io", "v1", "ListOptions"}, "",
+                       {{std::move(field), std::move(reason), std::move(message)}});
 }
 
 // KEP-3157 and the list semantics of resourceVersionMatch.
@@ -53,7 +57,8 @@ Status CheckVersionMatch(const ListQuery& query, bool watch) {
   const std::string& match = query.resource_version_match;
   if (query.send_initial_events) {
     if (!watch) {
-      return InvalidListOptions("sendInitialEvents", "FieldValueForbidden", "Forbidden: sendInitialEvents is forbidden for list");
+      return InvalidListOptions("sendInitialEvents", "FieldValueForbidden",
+                                "Forbidden: sendInitialEvents is forbidden for list");
     }
     if (match != "NotOlderThan") {
       return InvalidListOptions("resourceVersionMatch", "FieldValueForbidden",
@@ -63,8 +68,9 @@ Status CheckVersionMatch(const ListQuery& query, bool watch) {
   }
   if (match.empty()) return {};
   if (watch) {
-    return InvalidListOptions("resourceVersionMatch", "FieldValueForbidden",
-                              "Forbidden: resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided");
+    return InvalidListOptions(
+        "resourceVersionMatch", "FieldValueForbidden",
+        "Forbidden: resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided");
   }
   if (match != "NotOlderThan" && match != "Exact") {
     return InvalidListOptions("resourceVersionMatch", "FieldValueNotSupported",
@@ -85,50 +91,6 @@ Status CheckVersionMatch(const ListQuery& query, bool watch) {
   return {};
 }
 
-std::string_view Trim(std::string_view text) {
-  while (!text.empty() && (text.front() == ' ' || text.front() == '\t')) text.remove_prefix(1);
-  while (!text.empty() && (text.back() == ' ' || text.back() == '\t')) text.remove_suffix(1);
-  return text;
-}
-
-// The parts of `text` between `separator`s, trimmed.
-std::vector<std::string_view> SplitList(std::string_view text, char separator) {
-  std::vector<std::string_view> parts;
-  while (true) {
-    const size_t at = text.find(separator);
-    parts.push_back(Trim(text.substr(0, at)));
-    if (at == std::string_view::npos) return parts;
-    text.remove_prefix(at + 1);
-  }
-}
-
-struct AcceptClause {
-  std::string_view media;
-  std::string_view as, group, version;
-  double q = 1;
-};
-
-AcceptClause ReadClause(std::string_view text) {
-  AcceptClause clause;
-  bool first = true;
-  for (std::string_view part : SplitList(text, ';')) {
-    if (first) {
-      clause.media = part;
-      first = false;
-      continue;
-    }
-    const size_t equals = part.find('=');
-    if (equals == std::string_view::npos) continue;
-    const std::string_view name = Trim(part.substr(0, equals));
-    const std::string_view value = Trim(part.substr(equals + 1));
-    if (name == "as") clause.as = value;
-    if (name == "g") clause.group = value;
-    if (name == "v") clause.version = value;
-    if (name == "q") clause.q = std::atof(std::string(value).c_str());
-  }
-  return clause;
-}
-
 }  // namespace
 
 Result<ListQuery> ReadListQuery(const Request& request, bool watch) {
@@ -140,10 +102,11 @@ Result<ListQuery> ReadListQuery(const Request& request, bool watch) {
   if (!fields.ok()) return fields.status();
   query.fields = std::move(*fields);
   query.resource_version = QueryString(request, "resourceVersion");
-  if (!std::all_of(query.resource_version.begin(), query.resource_version.end(), [](char c) { return c >= '0' && c <= '9'; }) ||
+  if (!std::all_of(query.resource_version.begin(), query.resource_version.end(),
+                   [](char c) { return c >= '0' && c <= '9'; }) ||
       query.resource_version.size() > 19) {
-    return Status::BadRequest("resourceVersion: Invalid value: \"" + query.resource_version + "\": strconv.ParseUint: parsing \"" +
-                              query.resource_version + "\": invalid syntax");
+    return Status::BadRequest("resourceVersion: Invalid value: \"" + query.resource_version +
+                              "\": strconv.ParseUint: parsing \"" + query.resource_version + "\": invalid syntax");
   }
   query.resource_version_match = QueryString(request, "resourceVersionMatch");
   if (request.query("sendInitialEvents")) query.send_initial_events = QueryBool(request, "sendInitialEvents");
@@ -155,30 +118,13 @@ Result<ListQuery> ReadListQuery(const Request& request, bool watch) {
   if (!limit.ok()) return limit.status();
   query.limit = std::max<int64_t>(0, limit->value_or(0));
   query.continue_token = QueryString(request, "continue");
+  if (!query.continue_token.empty() && !query.resource_version.empty() && query.resource_version != "0" &&
+      query.resource_version_match.empty()) {
+    return Status::BadRequest("specifying resource version is not allowed when using continue");
+  }
   Status status = CheckVersionMatch(query, watch);
   if (!status.ok()) return status;
   return query;
-}
-
-Result<AnswerForm> Negotiate(const Request& request) {
-  const auto values = request.header_values("Accept");
-  std::vector<AcceptClause> clauses;
-  for (std::string_view value : values) {
-    for (std::string_view part : SplitList(value, ',')) {
-      if (!part.empty()) clauses.push_back(ReadClause(part));
-    }
-  }
-  if (clauses.empty()) return AnswerForm::kObject;
-  std::stable_sort(clauses.begin(), clauses.end(), [](const auto& a, const auto& b) { return a.q > b.q; });
-  for (const AcceptClause& clause : clauses) {
-    const bool json = clause.media == "application/json" || clause.media == "application/*" || clause.media == "*/*";
-    if (!json) continue;
-    if (clause.as.empty()) return AnswerForm::kObject;
-    if (clause.group != "meta.k8s.io" || (clause.version != "v1" && clause.version != "v1beta1")) continue;
-    if (clause.as == "Table") return AnswerForm::kTable;
-    if (clause.as == "PartialObjectMetadata" || clause.as == "PartialObjectMetadataList") return AnswerForm::kMetadata;
-  }
-  return Status(Reason::kNotAcceptable, "only the following media types are accepted: application/json");
 }
 
 Result<FieldValidation> ReadFieldValidation(const Request& request) {
@@ -186,10 +132,13 @@ Result<FieldValidation> ReadFieldValidation(const Request& request) {
   if (value.empty() || value == "Warn") return FieldValidation::kWarn;
   if (value == "Strict") return FieldValidation::kStrict;
   if (value == "Ignore") return FieldValidation::kIgnore;
-  const char* options = request.method() == "PATCH" ? "PatchOptions" : request.method() == "PUT" ? "UpdateOptions" : "CreateOptions";
-  return InvalidStatus({"meta.k8s.io", "v1", options}, "",
-                       {{"fieldValidation", "FieldValueNotSupported",
-                         "Unsupported value: \"" + value + "\": supported values: \"\", \"Ignore\", \"Strict\", \"Warn\""}});
+  const char* options = request.method() == "PATCH" ? "PatchOptions"
+                        : request.method() == "PUT" ? "UpdateOptions"
+                                                    : "CreateOptions";
+  return InvalidStatus(
+      {"meta.k8s.io", "v1", options}, "",
+      {{"fieldValidation", "FieldValueNotSupported",
+        "Unsupported value: \"" + value + "\": supported values: \"\", \"Ignore\", \"Strict\", \"Warn\""}});
 }
 
 Status CheckDryRun(const Request& request) {
@@ -199,38 +148,24 @@ Status CheckDryRun(const Request& request) {
                         : request.method() == "PUT"    ? "UpdateOptions"
                         : request.method() == "DELETE" ? "DeleteOptions"
                                                        : "CreateOptions";
-  return InvalidStatus({"meta.k8s.io", "v1", options}, "",
-                       {{"dryRun", "FieldValueNotSupported",
-                         "Unsupported value: " + Json::array({std::string(*value)}).dump() + ": supported values: \"All\""}});
+  return InvalidStatus(
+      {"meta.k8s.io", "v1", options}, "",
+      {{"dryRun", "FieldValueNotSupported",
+        "Unsupported value: " + Json::array({std::string(*value)}).dump() + ": supported values: \"All\""}});
 }
 
 namespace {
 
-enum class BodyFormat : uint8_t { kJson, kYaml, kProtobuf, kUnknown };
-
-BodyFormat FormatOf(const Request& request) {
-  std::string_view type = request.header("Content-Type");
-  type = Trim(type.substr(0, type.find(';')));
-  if (type.empty() || EqualsIgnoreCase(type, "application/json") || type == "*/*") return BodyFormat::kJson;
-  if (EqualsIgnoreCase(type, "application/yaml")) return BodyFormat::kYaml;
-  if (EqualsIgnoreCase(type, "application/vnd.kubernetes.protobuf")) return BodyFormat::kProtobuf;
-  return BodyFormat::kUnknown;
-}
-
-Status UnknownFormat() {
-  return Status(Reason::kUnsupportedMediaType,
-                "the body of the request was in an unknown format - accepted media types include: application/json, "
-                "application/yaml, application/vnd.kubernetes.protobuf");
-}
-
 Status CheckType(const GroupVersionKind& gvk, const std::string& api_version, const std::string& kind) {
   if (!kind.empty() && kind != gvk.kind) {
-    return Status::BadRequest(kind + " in version \"" + api_version + "\" cannot be handled as a " + gvk.kind +
-                              ": the kind in the data (" + kind + ") does not match the expected kind (" + gvk.kind + ")");
+    const std::string version = api_version.empty() ? gvk.version : api_version.substr(api_version.find('/') + 1);
+    return Status::BadRequest(kind + " in version \"" + version + "\" cannot be handled as a " + gvk.kind +
+                              ": the kind in the data (" + kind + ") does not match the expected kind (" + gvk.kind +
+                              ")");
   }
   if (!api_version.empty() && api_version != gvk.api_version()) {
-    return Status::BadRequest("the API version in the data (" + api_version + ") does not match the expected API version (" +
-                              gvk.api_version() + ")");
+    return Status::BadRequest("the API version in the data (" + api_version +
+                              ") does not match the expected API version (" + gvk.api_version() + ")");
   }
   return {};
 }
@@ -252,10 +187,16 @@ Result<Decoded> DecodeBody(const Request& request, const Type& type, const Group
     return Conform(type, gvk, std::move(*document));
   }
   std::vector<std::string> duplicates;
-  auto document = format == BodyFormat::kYaml ? ParseYaml(request.body(), &duplicates) : ParseJson(request.body(), &duplicates);
+  auto document =
+      format == BodyFormat::kYaml ? ParseYaml(request.body(), &duplicates) : ParseJson(request.body(), &duplicates);
   if (!document.ok()) return document.status();
   if (!document->is_object()) {
-    return Status::BadRequest("the object provided is unrecognized (must be of type " + gvk.kind + "): it is no JSON object");
+    return Status::BadRequest("the object provided is unrecognized (must be of type " + gvk.kind +
+                              "): it is no JSON object");
+  }
+  for (const char* key : {"apiVersion", "kind"}) {
+    const Json* value = FindPath(*document, key);
+    if (value && !value->is_string()) return Status::BadRequest(std::string(key) + " is no string, but " + JsonTypeName(*value));
   }
   Status status = CheckType(gvk, StringAt(*document, "apiVersion"), StringAt(*document, "kind"));
   if (!status.ok()) return status;
@@ -270,14 +211,17 @@ Result<Decoded> DecodeBody(const Request& request, const Type& type, const Group
   return conformed;
 }
 
-Result<Json> DecodePatch(const Request& request) {
+Result<Json> DecodePatch(const Request& request, std::vector<std::string>* problems) {
   const std::string_view type = request.header("Content-Type");
   // Apply patches and some hand-written merge patches are YAML; JSON is YAML too, but cheaper to read as what it is.
   const std::string& body = request.body();
   const size_t start = body.find_first_not_of(" \t\r\n");
   const bool json = start != std::string::npos && (body[start] == '{' || body[start] == '[');
-  if (!json && type.find("yaml") != std::string_view::npos) return ParseYaml(body, nullptr);
-  return ParseJson(body, nullptr);
+  std::vector<std::string> duplicates;
+  Result<Json> patch = !json && type.find("yaml") != std::string_view::npos ? ParseYaml(body, &duplicates)
+                                                                            : ParseJson(body, &duplicates);
+  for (const std::string& path : duplicates) problems->push_back("duplicate field \"" + path + "\"");
+  return patch;
 }
 
 Result<DeleteOptions> ReadDeleteOptions(const Request& request, const KindCatalog& catalog) {
@@ -292,10 +236,17 @@ Result<DeleteOptions> ReadDeleteOptions(const Request& request, const KindCatalo
       auto envelope = OpenEnvelope(request.body());
       if (!envelope.ok()) return envelope.status();
       document = DecodeProtobuf(*type, envelope->raw);
+      if (document.ok()) (*document)["kind"] = envelope->kind;
     } else {
       document = format == BodyFormat::kYaml ? ParseYaml(request.body(), nullptr) : ParseJson(request.body(), nullptr);
     }
     if (!document.ok()) return document.status();
+    if (document->is_null()) *document = Json::object();
+    // Every group has a DeleteOptions of its own, so the apiVersion says nothing.
+    if (const std::string kind = document->is_object() ? StringAt(*document, "kind") : "";
+        !kind.empty() && kind != "DeleteOptions") {
+      return Status::BadRequest(kind + " cannot be handled as a DeleteOptions");
+    }
     auto conformed = Conform(*type, {"meta.k8s.io", "v1", "DeleteOptions"}, std::move(*document));
     if (!conformed.ok()) return conformed.status();
     body = std::move(conformed->document);
@@ -311,9 +262,10 @@ Result<DeleteOptions> ReadDeleteOptions(const Request& request, const KindCatalo
   if (const Json* value = FindPath(body, "orphanDependents")) orphan = value->get<bool>();
   if (request.query("orphanDependents")) orphan = QueryBool(request, "orphanDependents");
   if (orphan && !policy.empty()) {
-    return InvalidStatus({"meta.k8s.io", "v1", "DeleteOptions"}, "",
-                         {{"propagationPolicy", "FieldValueInvalid",
-                           "Invalid value: \"" + policy + "\": orphanDependents and deletionPropagation cannot be both set"}});
+    return InvalidStatus(
+        {"meta.k8s.io", "v1", "DeleteOptions"}, "",
+        {{"propagationPolicy", "FieldValueInvalid",
+          "Invalid value: \"" + policy + "\": orphanDependents and deletionPropagation cannot be both set"}});
   }
   if (policy == "Background") {
     options.propagation = Propagation::kBackground;
@@ -324,7 +276,8 @@ Result<DeleteOptions> ReadDeleteOptions(const Request& request, const KindCatalo
   } else if (!policy.empty()) {
     return InvalidStatus({"meta.k8s.io", "v1", "DeleteOptions"}, "",
                          {{"propagationPolicy", "FieldValueNotSupported",
-                           "Unsupported value: \"" + policy + "\": supported values: \"Foreground\", \"Background\", \"Orphan\", \"nil\""}});
+                           "Unsupported value: \"" + policy +
+                               "\": supported values: \"Foreground\", \"Background\", \"Orphan\", \"nil\""}});
   } else if (orphan) {
     options.propagation = *orphan ? Propagation::kOrphan : Propagation::kBackground;
   }
@@ -333,14 +286,16 @@ Result<DeleteOptions> ReadDeleteOptions(const Request& request, const KindCatalo
     uint64_t number = 0;
     const auto [end, error] = std::from_chars(revision.data(), revision.data() + revision.size(), number);
     if (error != std::errc() || end != revision.data() + revision.size()) {
-      return Status::BadRequest("preconditions.resourceVersion: Invalid value: \"" + revision + "\": must be a decimal number");
+      return Status::BadRequest("preconditions.resourceVersion: Invalid value: \"" + revision +
+                                "\": must be a decimal number");
     }
     options.revision_precondition = number;
   }
   if (const Json* dry = FindPath(body, "dryRun"); dry && dry->is_array() && !dry->empty()) {
     if (*dry != Json::array({"All"})) {
-      return InvalidStatus({"meta.k8s.io", "v1", "DeleteOptions"}, "",
-                           {{"dryRun", "FieldValueNotSupported", "Unsupported value: " + dry->dump() + ": supported values: \"All\""}});
+      return InvalidStatus(
+          {"meta.k8s.io", "v1", "DeleteOptions"}, "",
+          {{"dryRun", "FieldValueNotSupported", "Unsupported value: " + dry->dump() + ": supported values: \"All\""}});
     }
     options.dry_run = true;
   }
@@ -350,7 +305,8 @@ Result<DeleteOptions> ReadDeleteOptions(const Request& request, const KindCatalo
   return options;
 }
 
-Status JudgeProblems(Call& call, const GroupVersionKind& gvk, FieldValidation validation, const std::vector<std::string>& problems) {
+Status JudgeProblems(Call& call, const GroupVersionKind& gvk, FieldValidation validation,
+                     const std::vector<std::string>& problems) {
   if (problems.empty() || validation == FieldValidation::kIgnore) return {};
   if (validation == FieldValidation::kStrict) return StrictStatus(gvk, problems);
   call.warnings.insert(call.warnings.end(), problems.begin(), problems.end());

@@ -34,7 +34,8 @@ struct ListQuery {
   std::string continue_token;
 };
 
-// One request to a resource, understood: what the path names, who asks, what form the answer takes. Lives as long as the request.
+// One request to a resource, understood: what the path names, who asks, what form the answer takes. Lives as long as
+// the request.
 struct Call {
   http::ExchangePtr exchange;
   const Kind* kind = nullptr;
@@ -57,26 +58,38 @@ Result<ListQuery> ReadListQuery(const http::Request& request, bool watch);
 
 // Walks the Accept header; kNotAcceptable when nothing of it is ours.
 Result<AnswerForm> Negotiate(const http::Request& request);
+// True when the Accept header prefers aggregated discovery (apidiscovery.k8s.io/v2) to the plain documents.
+bool WantsAggregatedDiscovery(const http::Request& request);
+// What the Content-Type says of the body. Absent is JSON.
+enum class BodyFormat : uint8_t { kJson, kYaml, kProtobuf, kUnknown };
+BodyFormat FormatOf(const http::Request& request);
+Status UnknownFormat();  // 415
+// The kind of patch that the Content-Type names; 415 when it is none that this kind takes.
+Result<PatchType> ReadPatchType(const http::Request& request, const Kind& kind);
 
 // The fieldValidation parameter; 422 when it is none of Strict, Warn, Ignore.
 Result<FieldValidation> ReadFieldValidation(const http::Request& request);
 // The dryRun parameter; 422 when it is not All.
 Status CheckDryRun(const http::Request& request);
 
-// The request's body as a document of `type`: JSON, YAML or protobuf by its Content-Type, unknown fields dropped and told. An
-// apiVersion and kind in it must be `gvk`'s; absent ones are taken from it.
+// The request's body as a document of `type`: JSON, YAML or protobuf by its Content-Type, unknown fields dropped and
+// told. An apiVersion and kind in it must be `gvk`'s; absent ones are taken from it.
 Result<Decoded> DecodeBody(const http::Request& request, const Type& type, const GroupVersionKind& gvk);
-// The same for a patch: any JSON value, from JSON or YAML.
-Result<Json> DecodePatch(const http::Request& request);
+// The same for a patch: any JSON value, from JSON or YAML. Repeated fields are told in `*problems`.
+Result<Json> DecodePatch(const http::Request& request, std::vector<std::string>* problems);
 
 // DeleteOptions from the body (when there is one) and the query.
 Result<DeleteOptions> ReadDeleteOptions(const http::Request& request, const KindCatalog& catalog);
 
 // Applies the fieldValidation of the request to what decoding found: an error, or warnings on the call.
-Status JudgeProblems(Call& call, const GroupVersionKind& gvk, FieldValidation validation, const std::vector<std::string>& problems);
+Status JudgeProblems(Call& call, const GroupVersionKind& gvk, FieldValidation validation,
+                     const std::vector<std::string>& problems);
 
 // Answers.
+Json StatusDocument(const Status& status);  // the Status object of a refusal
+Status WrongMethod();                       // 405
 void RespondStatus(http::Exchange& exchange, const Status& status);
+void RespondDone(http::Exchange& exchange);  // 201 and a Status Success: a binding, an eviction
 void RespondSuccess(Call& call, const Kind& kind, const Object& object, int code = 200);
 void RespondJson(http::Exchange& exchange, const Json& document, int code = 200);
 // The object in the form the call asks for.

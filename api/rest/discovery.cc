@@ -24,19 +24,23 @@ std::vector<std::pair<std::string, std::vector<std::string>>> GroupsOf(const Kin
     auto it = std::find_if(groups.begin(), groups.end(), [&](const auto& g) { return g.first == kind->gvk.group; });
     if (it == groups.end()) it = groups.insert(groups.end(), {kind->gvk.group, {}});
     auto& versions = it->second;
-    if (std::find(versions.begin(), versions.end(), kind->gvk.version) == versions.end()) versions.push_back(kind->gvk.version);
+    if (std::find(versions.begin(), versions.end(), kind->gvk.version) == versions.end())
+      versions.push_back(kind->gvk.version);
   }
   return groups;
 }
 
 Json GroupDocument(const std::string& group, const std::vector<std::string>& versions) {
   Json list = Json::array();
-  for (const std::string& version : versions) list.push_back({{"groupVersion", group + "/" + version}, {"version", version}});
+  for (const std::string& version : versions)
+    list.push_back({{"groupVersion", group + "/" + version}, {"version", version}});
   const Json preferred = list.at(0);
   return {{"name", group}, {"versions", std::move(list)}, {"preferredVersion", preferred}};
 }
 
-Json ResponseKind(const GroupVersionKind& gvk) { return {{"group", gvk.group}, {"version", gvk.version}, {"kind", gvk.kind}}; }
+Json ResponseKind(const GroupVersionKind& gvk) {
+  return {{"group", gvk.group}, {"version", gvk.version}, {"kind", gvk.kind}};
+}
 
 Json ResourceV2(const Kind& kind) {
   Json out = {{"resource", kind.plural},
@@ -47,7 +51,8 @@ Json ResourceV2(const Kind& kind) {
   if (!kind.short_names.empty()) out["shortNames"] = kind.short_names;
   if (!kind.categories.empty()) out["categories"] = kind.categories;
   for (const Subresource& sub : kind.subresources) {
-    out["subresources"].push_back({{"subresource", sub.name}, {"responseKind", ResponseKind(sub.gvk)}, {"verbs", sub.verbs}});
+    out["subresources"].push_back(
+        {{"subresource", sub.name}, {"responseKind", ResponseKind(sub.gvk)}, {"verbs", sub.verbs}});
   }
   return out;
 }
@@ -55,9 +60,10 @@ Json ResourceV2(const Kind& kind) {
 }  // namespace
 
 Json ApiVersions(const std::string& server_address) {
-  return {{"kind", "APIVersions"},
-          {"versions", {"v1"}},
-          {"serverAddressByClientCIDRs", Json::array({{{"clientCIDR", "0.0.0.0/0"}, {"serverAddress", server_address}}})}};
+  return {
+      {"kind", "APIVersions"},
+      {"versions", {"v1"}},
+      {"serverAddressByClientCIDRs", Json::array({{{"clientCIDR", "0.0.0.0/0"}, {"serverAddress", server_address}}})}};
 }
 
 Json ApiGroupList(const KindCatalog& catalog) {
@@ -106,7 +112,10 @@ Json ApiResourceList(const KindCatalog& catalog, std::string_view group, std::st
     }
   }
   if (group_version.empty()) return nullptr;
-  return {{"kind", "APIResourceList"}, {"apiVersion", "v1"}, {"groupVersion", group_version}, {"resources", std::move(resources)}};
+  return {{"kind", "APIResourceList"},
+          {"apiVersion", "v1"},
+          {"groupVersion", group_version},
+          {"resources", std::move(resources)}};
 }
 
 Json AggregatedDiscovery(const KindCatalog& catalog, bool core) {
@@ -119,7 +128,8 @@ Json AggregatedDiscovery(const KindCatalog& catalog, bool core) {
   };
   Json items = Json::array();
   if (core) {
-    items.push_back({{"metadata", {{"creationTimestamp", nullptr}}}, {"versions", Json::array({version_document("", "v1")})}});
+    items.push_back(
+        {{"metadata", {{"creationTimestamp", nullptr}}}, {"versions", Json::array({version_document("", "v1")})}});
   } else {
     for (const auto& [group, versions] : GroupsOf(catalog)) {
       Json list = Json::array();

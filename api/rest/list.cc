@@ -15,7 +15,8 @@ constexpr Duration kSnapshotLife = std::chrono::minutes(5);
 
 Status ExpiredToken() {
   return Status(Reason::kExpired,
-                "The provided continue parameter is too old to display a consistent list result. You must start a new list without "
+                "The provided continue parameter is too old to display a consistent list result. You must start a new "
+                "list without "
                 "the continue parameter.");
 }
 
@@ -29,11 +30,12 @@ Status CheckMinimumRevision(const std::string& asked, uint64_t current) {
   details.retry_after_seconds = 1;
   details.causes.push_back({"ResourceVersionTooLarge", "Too large resource version", ""});
   return Status(Reason::kTimeout,
-                "Timeout: Too large resource version: " + asked + ", current: " + std::to_string(current), std::move(details));
+                "Timeout: Too large resource version: " + asked + ", current: " + std::to_string(current),
+                std::move(details));
 }
 
-std::vector<ObjectPtr> Matching(const WatchCache& cache, const Kind& kind, const std::string& ns, const std::string& name,
-                                const ListQuery& query) {
+std::vector<ObjectPtr> Matching(const WatchCache& cache, const Kind& kind, const std::string& ns,
+                                const std::string& name, const ListQuery& query) {
   const std::string& resource = kind.storage ? kind.storage->resource : kind.resource;
   std::vector<ObjectPtr> out;
   const std::string exact = name.empty() ? query.fields.ExactValue("metadata.name") : name;
@@ -57,13 +59,14 @@ std::vector<ObjectPtr> Matching(const WatchCache& cache, const Kind& kind, const
 }
 
 Result<ListPages::Page> ListPages::Read(const Kind& kind, const std::string& ns, const ListQuery& query) {
-  if (!query.continue_token.empty()) return Continue(kind, query);
+  if (!query.continue_token.empty()) return Continue(kind, ns, query);
   WatchCache& cache = registry_.cache();
   Status status = CheckMinimumRevision(query.resource_version, cache.revision());
   if (!status.ok()) return status;
   if (query.resource_version_match == "Exact" && query.resource_version != std::to_string(cache.revision())) {
     return Status(Reason::kExpired, "The provided exact resource version " + query.resource_version +
-                                        " is no longer kept as a whole; the current one is " + std::to_string(cache.revision()));
+                                        " is no longer kept as a whole; the current one is " +
+                                        std::to_string(cache.revision()));
   }
   Snapshot snapshot;
   snapshot.revision = cache.revision();
@@ -77,14 +80,16 @@ Result<ListPages::Page> ListPages::Read(const Kind& kind, const std::string& ns,
   }
   snapshot.id = registry_.RandomSuffix(16);
   snapshot.resource = kind.resource;
+  snapshot.ns = ns;
   snapshot.made = registry_.clock().Monotonic();
   snapshots_.push_back(snapshot);
-  while (snapshots_.size() > kMaxSnapshots || snapshot.made - snapshots_.front().made > kSnapshotLife) snapshots_.pop_front();
+  while (snapshots_.size() > kMaxSnapshots || snapshot.made - snapshots_.front().made > kSnapshotLife)
+    snapshots_.pop_front();
   return Cut(snapshot, 0, query.limit);
 }
 
 // A token is "<snapshot id>.<offset>".
-Result<ListPages::Page> ListPages::Continue(const Kind& kind, const ListQuery& query) {
+Result<ListPages::Page> ListPages::Continue(const Kind& kind, const std::string& ns, const ListQuery& query) {
   const std::string& token = query.continue_token;
   const size_t dot = token.find('.');
   size_t offset = 0;
@@ -96,7 +101,7 @@ Result<ListPages::Page> ListPages::Continue(const Kind& kind, const ListQuery& q
   const Duration now = registry_.clock().Monotonic();
   for (const Snapshot& snapshot : snapshots_) {
     if (snapshot.id != id) continue;
-    if (snapshot.resource != kind.resource || offset > snapshot.objects->size()) {
+    if (snapshot.resource != kind.resource || snapshot.ns != ns || offset > snapshot.objects->size()) {
       return Status::BadRequest("continue key is not valid: " + token);
     }
     if (now - snapshot.made > kSnapshotLife) return ExpiredToken();
@@ -110,7 +115,8 @@ ListPages::Page ListPages::Cut(const Snapshot& snapshot, size_t offset, int64_t 
   page.revision = snapshot.revision;
   const size_t size = snapshot.objects->size();
   const size_t end = limit == 0 ? size : std::min(size, offset + static_cast<size_t>(limit));
-  page.objects.assign(snapshot.objects->begin() + static_cast<ptrdiff_t>(offset), snapshot.objects->begin() + static_cast<ptrdiff_t>(end));
+  page.objects.assign(snapshot.objects->begin() + static_cast<ptrdiff_t>(offset),
+                      snapshot.objects->begin() + static_cast<ptrdiff_t>(end));
   if (end < size) {
     page.next = snapshot.id + "." + std::to_string(end);
     page.remaining = static_cast<int64_t>(size - end);
@@ -130,7 +136,8 @@ void RespondList(Call& call, const ListPages::Page& page, bool selective, Time n
     auto include = ReadIncludeObject(call.request());
     if (!include.ok()) return RespondStatus(*call.exchange, include.status());
     Json rows = Json::array();
-    for (const ObjectPtr& object : page.objects) rows.push_back(TableRow(kind, DocumentOf(kind, *object), *include, now));
+    for (const ObjectPtr& object : page.objects)
+      rows.push_back(TableRow(kind, DocumentOf(kind, *object), *include, now));
     return RespondJson(*call.exchange, {{"kind", "Table"},
                                         {"apiVersion", "meta.k8s.io/v1"},
                                         {"metadata", std::move(metadata)},
@@ -147,8 +154,8 @@ void RespondList(Call& call, const ListPages::Page& page, bool selective, Time n
   }
   // The stored bytes, joined.
   response.buffers.reserve(page.objects.size() * 2 + 2);
-  response.body = "{\"kind\":\"" + kind.list_kind + "\",\"apiVersion\":\"" + kind.gvk.api_version() + "\",\"metadata\":" + metadata.dump() +
-                  ",\"items\":[";
+  response.body = "{\"kind\":\"" + kind.list_kind + "\",\"apiVersion\":\"" + kind.gvk.api_version() +
+                  "\",\"metadata\":" + metadata.dump() + ",\"items\":[";
   bool first = true;
   for (const ObjectPtr& object : page.objects) {
     if (!first) response.buffers.push_back(http::SharedBuffer::Static(","));

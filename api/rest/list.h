@@ -9,9 +9,9 @@
 
 namespace wherry {
 
-// Chunked lists (limit and continue): every page after the first comes from the same moment as the first, because the rest of
-// the first page's objects is kept, as shared pointers, until it was read, for at most five minutes. Too old a token is 410.
-// Control thread only.
+// Chunked lists (limit and continue): every page after the first comes from the same moment as the first, because the
+// rest of the first page's objects is kept, as shared pointers, until it was read, for at most five minutes. Too old a
+// token is 410. Control thread only.
 class ListPages {
  public:
   ListPages(Registry& registry) : registry_(registry) {}
@@ -28,12 +28,12 @@ class ListPages {
  private:
   struct Snapshot {
     std::string id;
-    std::string resource;
+    std::string resource, ns;
     uint64_t revision = 0;
     Duration made{};
     std::shared_ptr<const std::vector<ObjectPtr>> objects;
   };
-  Result<Page> Continue(const Kind& kind, const ListQuery& query);
+  Result<Page> Continue(const Kind& kind, const std::string& ns, const ListQuery& query);
   static Page Cut(const Snapshot& snapshot, size_t offset, int64_t limit);
 
   Registry& registry_;
@@ -41,8 +41,8 @@ class ListPages {
 };
 
 // Everything that matches, in order, by the cheapest way: one name, an index, or a walk.
-std::vector<ObjectPtr> Matching(const WatchCache& cache, const Kind& kind, const std::string& ns, const std::string& name,
-                                const ListQuery& query);
+std::vector<ObjectPtr> Matching(const WatchCache& cache, const Kind& kind, const std::string& ns,
+                                const std::string& name, const ListQuery& query);
 
 // Answers a list in the form the call asks for.
 void RespondList(Call& call, const ListPages::Page& page, bool selective, Time now);

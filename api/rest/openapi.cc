@@ -20,9 +20,13 @@ std::string ObjectPath(const Kind& kind) {
   return "/" + GroupVersionPath(kind) + (kind.namespaced ? "/namespaces/{namespace}/" : "/") + kind.plural + "/{name}";
 }
 
-bool Patchable(const Kind& kind) { return std::find(kind.verbs.begin(), kind.verbs.end(), "patch") != kind.verbs.end(); }
+bool Patchable(const Kind& kind) {
+  return std::find(kind.verbs.begin(), kind.verbs.end(), "patch") != kind.verbs.end();
+}
 
-Json Gvk(const Kind& kind) { return {{"group", kind.gvk.group}, {"version", kind.gvk.version}, {"kind", kind.gvk.kind}}; }
+Json Gvk(const Kind& kind) {
+  return {{"group", kind.gvk.group}, {"version", kind.gvk.version}, {"kind", kind.gvk.kind}};
+}
 
 // Protobuf, as much as writing a document takes.
 void PutVarint(std::string& out, uint64_t value) {
@@ -42,8 +46,9 @@ Json OpenApiV3Root(const KindCatalog& catalog) {
   Json paths = Json::object();
   for (const auto& kind : catalog.kinds()) {
     const std::string path = GroupVersionPath(*kind);
-    // The hash lets clients keep the document until it changes: it does with the release.
-    const size_t hash = std::hash<std::string>()(path + std::to_string(catalog.kinds().size()));
+    if (paths.contains(path)) continue;
+    // The hash lets clients keep the document until it changes.
+    const size_t hash = std::hash<std::string>()(OpenApiV3(catalog, kind->gvk.group, kind->gvk.version).dump());
     paths[path] = {{"serverRelativeURL", "/openapi/v3/" + path + "?hash=" + std::to_string(hash)}};
   }
   return {{"paths", std::move(paths)}};
@@ -54,7 +59,8 @@ Json OpenApiV3(const KindCatalog& catalog, std::string_view group, std::string_v
   for (const auto& kind : catalog.kinds()) {
     if (kind->gvk.group != group || kind->gvk.version != version || !Patchable(*kind)) continue;
     Json parameters = Json::array();
-    for (const char* name : kParameters) parameters.push_back({{"name", name}, {"in", "query"}, {"schema", {{"type", "string"}}}});
+    for (const char* name : kParameters)
+      parameters.push_back({{"name", name}, {"in", "query"}, {"schema", {{"type", "string"}}}});
     paths[ObjectPath(*kind)] = {{"patch",
                                  {{"x-kubernetes-action", "patch"},
                                   {"x-kubernetes-group-version-kind", Gvk(*kind)},
@@ -62,8 +68,9 @@ Json OpenApiV3(const KindCatalog& catalog, std::string_view group, std::string_v
                                   {"responses", {{"200", {{"description", "OK"}}}}}}}};
   }
   if (paths.empty()) {
-    const bool known = std::any_of(catalog.kinds().begin(), catalog.kinds().end(),
-                                   [&](const auto& kind) { return kind->gvk.group == group && kind->gvk.version == version; });
+    const bool known = std::any_of(catalog.kinds().begin(), catalog.kinds().end(), [&](const auto& kind) {
+      return kind->gvk.group == group && kind->gvk.version == version;
+    });
     if (!known) return nullptr;
   }
   return {{"openapi", "3.0.0"}, {"info", {{"title", "wherry"}, {"version", "v1.32.0"}}}, {"paths", std::move(paths)}};
@@ -102,7 +109,8 @@ std::string OpenApiV2Protobuf(const KindCatalog& catalog) {
       PutBytes(operation, 8, item);
     }
     std::string any, extension;
-    PutBytes(any, 2, "group: \"" + kind->gvk.group + "\"\nkind: " + kind->gvk.kind + "\nversion: " + kind->gvk.version + "\n");
+    PutBytes(any, 2,
+             "group: \"" + kind->gvk.group + "\"\nkind: " + kind->gvk.kind + "\nversion: " + kind->gvk.version + "\n");
     PutBytes(extension, 1, "x-kubernetes-group-version-kind");
     PutBytes(extension, 2, any);
     PutBytes(operation, 13, extension);

@@ -9,29 +9,8 @@
 namespace wherry {
 namespace {
 
-const std::string& StoredResource(const Kind& kind) { return kind.storage ? kind.storage->resource : kind.resource; }
-
-struct PatchMedia {
-  std::string_view media;
-  PatchType type;
-};
-constexpr PatchMedia kPatchMedia[] = {
-    {"application/json-patch+json", PatchType::kJson},
-    {"application/merge-patch+json", PatchType::kMerge},
-    {"application/strategic-merge-patch+json", PatchType::kStrategic},
-};
-
-Result<PatchType> ReadPatchType(const http::Request& request, const Kind& kind) {
-  std::string_view media = request.header("Content-Type");
-  media = media.substr(0, media.find(';'));
-  std::string accepted;
-  for (const PatchMedia& row : kPatchMedia) {
-    if (kind.is_custom && row.type == PatchType::kStrategic) continue;
-    if (http::EqualsIgnoreCase(media, row.media)) return row.type;
-    accepted.append(accepted.empty() ? "" : ", ").append(row.media);
-  }
-  return Status(Reason::kUnsupportedMediaType,
-                "the body of the request was in an unknown format - accepted media types include: " + accepted);
+const std::string& StoredResource(const Kind& kind) {
+  return kind.storage ? kind.storage->resource : kind.resource;
 }
 
 }  // namespace
@@ -83,8 +62,8 @@ Task<> Api::Update(std::shared_ptr<Call> call) {
   status = JudgeProblems(*call, kind.gvk, *validation, body->problems);
   if (!status.ok()) co_return RespondStatus(*call->exchange, status);
   bool made = false;
-  Result<ObjectPtr> updated = co_await registry_.Update(kind, call->ns, call->name, call->subresource, std::move(body->document),
-                                                        call->context(), &made);
+  Result<ObjectPtr> updated = co_await registry_.Update(kind, call->ns, call->name, call->subresource,
+                                                        std::move(body->document), call->context(), &made);
   if (!updated.ok()) co_return RespondStatus(*call->exchange, updated.status());
   RespondObject(*call, *updated, made ? 201 : 200, registry_.clock().Now());
 }
@@ -97,11 +76,14 @@ Task<> Api::Patch(std::shared_ptr<Call> call) {
   if (!status.ok()) co_return RespondStatus(*call->exchange, status);
   Result<PatchType> type = ReadPatchType(call->request(), kind);
   if (!type.ok()) co_return RespondStatus(*call->exchange, type.status());
-  Result<Json> patch = DecodePatch(call->request());
+  std::vector<std::string> repeated;
+  Result<Json> patch = DecodePatch(call->request(), &repeated);
   if (!patch.ok()) co_return RespondStatus(*call->exchange, patch.status());
+  status = JudgeProblems(*call, kind.gvk, *validation, repeated);
+  if (!status.ok()) co_return RespondStatus(*call->exchange, status);
   std::vector<std::string> problems;
-  Result<ObjectPtr> patched = co_await registry_.Patch(kind, call->ns, call->name, call->subresource, *type, std::move(*patch),
-                                                       *validation, call->context(), &problems);
+  Result<ObjectPtr> patched = co_await registry_.Patch(kind, call->ns, call->name, call->subresource, *type,
+                                                       std::move(*patch), *validation, call->context(), &problems);
   if (!patched.ok()) co_return RespondStatus(*call->exchange, patched.status());
   status = JudgeProblems(*call, kind.gvk, *validation, problems);
   if (!status.ok()) co_return RespondStatus(*call->exchange, status);
@@ -132,7 +114,8 @@ Task<> Api::DeleteCollection(std::shared_ptr<Call> call) {
   for (const ObjectPtr& object : Matching(registry_.cache(), kind, call->ns, "", *query)) {
     DeleteOptions one = *options;
     one.uid_precondition = object->uid();
-    Result<ObjectPtr> deleted = co_await registry_.Delete(kind, object->ns(), object->name(), one, call->context(), nullptr);
+    Result<ObjectPtr> deleted =
+        co_await registry_.Delete(kind, object->ns(), object->name(), one, call->context(), nullptr);
     if (deleted.ok()) {
       page.objects.push_back(*deleted);
     } else if (deleted.status().reason() != Reason::kNotFound && deleted.status().reason() != Reason::kConflict) {

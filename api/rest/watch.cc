@@ -26,8 +26,12 @@ std::shared_ptr<const std::string> Line(const Json& frame) {
 class Watcher {
  public:
   Watcher(std::shared_ptr<Call> call, ListQuery query, Registry& registry, asio::any_io_executor executor)
-      : call_(std::move(call)), query_(std::move(query)), registry_(registry), kind_(*call_->kind),
-        resource_(kind_.storage ? kind_.storage->resource : kind_.resource), wakeup_(std::move(executor)) {}
+      : call_(std::move(call)),
+        query_(std::move(query)),
+        registry_(registry),
+        kind_(*call_->kind),
+        resource_(kind_.storage ? kind_.storage->resource : kind_.resource),
+        wakeup_(std::move(executor)) {}
 
   Task<> Run();
 
@@ -35,10 +39,12 @@ class Watcher {
   bool Matches(const Object& object) const {
     return (call_->ns.empty() || object.ns() == call_->ns) && Selects(kind_, query_, call_->name, object);
   }
-  bool unfiltered() const { return call_->ns.empty() && call_->name.empty() && query_.labels.empty() && query_.fields.empty(); }
+  bool unfiltered() const {
+    return call_->ns.empty() && call_->name.empty() && query_.labels.empty() && query_.fields.empty();
+  }
   http::SharedBuffer FrameOf(EventType type, const Object& object);
   void Add(const Event& event, std::vector<http::SharedBuffer>& out, size_t& bytes);
-  http::SharedBuffer Bookmark(bool initial_events_end) const;
+  http::SharedBuffer Bookmark(bool initial_events_end);
   http::SharedBuffer Expired() const;
   Task<Status> SendInitial();
   Task<Status> Flush(std::vector<http::SharedBuffer>& out, size_t& bytes);
@@ -84,7 +90,8 @@ void Watcher::Add(const Event& event, std::vector<http::SharedBuffer>& out, size
   EventType type = event.type;
   if (!unfiltered()) {
     const bool now = type != EventType::kDeleted && Matches(*event.object);
-    const bool before = event.previous ? Matches(*event.previous) : type == EventType::kDeleted && Matches(*event.object);
+    const bool before =
+        event.previous ? Matches(*event.previous) : type == EventType::kDeleted && Matches(*event.object);
     if (!now && !before) return;
     type = now ? (before ? EventType::kModified : EventType::kAdded) : EventType::kDeleted;
   }
@@ -103,7 +110,7 @@ void Watcher::Add(const Event& event, std::vector<http::SharedBuffer>& out, size
   bytes += out.back().data.size();
 }
 
-http::SharedBuffer Watcher::Bookmark(bool initial_events_end) const {
+http::SharedBuffer Watcher::Bookmark(bool initial_events_end) {
   Json metadata = {{"resourceVersion", std::to_string(position_)}, {"creationTimestamp", nullptr}};
   if (initial_events_end) metadata["annotations"] = {{"k8s.io/initial-events-end", "true"}};
   Json object = {{"kind", kind_.gvk.kind}, {"apiVersion", kind_.gvk.api_version()}, {"metadata", metadata}};
@@ -111,29 +118,24 @@ http::SharedBuffer Watcher::Bookmark(bool initial_events_end) const {
     object["kind"] = "PartialObjectMetadata";
     object["apiVersion"] = "meta.k8s.io/v1";
   } else if (call_->form == AnswerForm::kTable) {
-    Json row = {{"cells", Json::array()},
-                {"object", {{"kind", "PartialObjectMetadata"}, {"apiVersion", "meta.k8s.io/v1"}, {"metadata", metadata}}}};
+    Json row = {
+        {"cells", Json::array()},
+        {"object", {{"kind", "PartialObjectMetadata"}, {"apiVersion", "meta.k8s.io/v1"}, {"metadata", metadata}}}};
     for (size_t i = 0; i < kind_.columns.size(); ++i) row["cells"].push_back(nullptr);
     object = {{"kind", "Table"},
               {"apiVersion", "meta.k8s.io/v1"},
               {"metadata", {{"resourceVersion", std::to_string(position_)}}},
-              {"columnDefinitions", nullptr},
+              {"columnDefinitions", columns_sent_ ? Json() : TableColumns(kind_)},
               {"rows", Json::array({std::move(row)})}};
+    columns_sent_ = true;
   }
   return http::SharedBuffer(Line({{"type", "BOOKMARK"}, {"object", std::move(object)}}));
 }
 
 http::SharedBuffer Watcher::Expired() const {
-  return http::SharedBuffer(Line({{"type", "ERROR"},
-                                  {"object",
-                                   {{"kind", "Status"},
-                                    {"apiVersion", "v1"},
-                                    {"metadata", Json::object()},
-                                    {"status", "Failure"},
-                                    {"message", "too old resource version: " + query_.resource_version + " (" +
-                                                    std::to_string(registry_.store().compacted_revision()) + ")"},
-                                    {"reason", "Expired"},
-                                    {"code", 410}}}}));
+  const Status status(Reason::kExpired, "too old resource version: " + query_.resource_version + " (" +
+                                            std::to_string(registry_.store().compacted_revision()) + ")");
+  return http::SharedBuffer(Line({{"type", "ERROR"}, {"object", StatusDocument(status)}}));
 }
 
 Task<Status> Watcher::Flush(std::vector<http::SharedBuffer>& out, size_t& bytes) {
@@ -180,6 +182,9 @@ Task<Status> Watcher::SendInitial() {
   if (!cache.EventsSince(resource_, position_, events)) {
     const uint64_t upto = cache.ring_floor(resource_);
     events.clear();
+    // Taken before the wait, which the ring may not outlast; what comes later waits in the subscription.
+    std::vector<EventPtr> recent;
+    cache.EventsSince(resource_, upto, recent);
     auto read = [this, upto](std::function<void(Result<std::vector<EventPtr>>)> done) {
       registry_.store().ReadHistory(resource_, position_, upto, std::move(done));
     };
@@ -191,9 +196,7 @@ Task<Status> Watcher::SendInitial() {
       co_return history.status();
     }
     events = std::move(*history);
-    // Everything after the history is still in the ring, or waits in the subscription by now.
-    std::vector<EventPtr> recent;
-    if (cache.EventsSince(resource_, upto, recent)) events.insert(events.end(), recent.begin(), recent.end());
+    events.insert(events.end(), recent.begin(), recent.end());
   }
   for (const EventPtr& event : events) {
     Add(*event, out, bytes);
@@ -220,7 +223,8 @@ Task<> Watcher::Stream(Duration end) {
     const bool over = now >= end || (subscription_->closed() && subscription_->empty());
     if (query_.allow_bookmarks && (now >= bookmark_at || now >= end)) {
       // Nothing of this resource that is committed is unsent once the queue is empty.
-      if (subscription_->empty() && !subscription_->closed()) position_ = std::max(position_, registry_.cache().revision());
+      if (subscription_->empty() && !subscription_->closed())
+        position_ = std::max(position_, registry_.cache().revision());
       out.push_back(Bookmark(false));
       bookmark_at = now + kBookmarkEvery;
     }
@@ -245,13 +249,20 @@ Task<> Watcher::Run() {
     if (!include.ok()) co_return RespondStatus(*call_->exchange, include.status());
     include_ = *include;
   }
+  // A watch-list promises a state not older than what was asked for.
+  if (query_.send_initial_events.value_or(false)) {
+    status = CheckMinimumRevision(query_.resource_version, registry_.cache().revision());
+    if (!status.ok()) co_return RespondStatus(*call_->exchange, status);
+  }
   // From here on nothing is missed: what happens while the past is being sent waits in the subscription.
   subscription_ = registry_.cache().bus().Subscribe(resource_, kMaxBehind);
   subscription_->set_wakeup([this] { wakeup_.Notify(); });
 
   // Watchers of one moment shall not all come back at one moment.
   const Duration fallback = std::chrono::minutes(30) + std::chrono::seconds(registry_.Random(1800));
-  const Duration life = query_.timeout_seconds && *query_.timeout_seconds > 0 ? Duration(std::chrono::seconds(*query_.timeout_seconds)) : fallback;
+  const Duration life = query_.timeout_seconds && *query_.timeout_seconds > 0
+                            ? Duration(std::chrono::seconds(*query_.timeout_seconds))
+                            : fallback;
   const Duration end = registry_.clock().Monotonic() + life;
 
   http::Response head;

@@ -92,7 +92,7 @@ DeletionPlan PlanDeletion(const Kind& kind, const Json& current, const DeleteOpt
     // A repeated delete may only shorten the grace.
     const int64_t before = IntAt(metadata, "deletionGracePeriodSeconds");
     Time deadline;
-    if (grace < before && ParseTime(StringAt(metadata, "deletionTimestamp"), &deadline)) {
+    if (options.grace_period_seconds && grace < before && ParseTime(StringAt(metadata, "deletionTimestamp"), &deadline)) {
       deadline -= std::chrono::seconds(before - grace);
       metadata["deletionTimestamp"] = FormatTime(std::max(deadline, Time{}));
       metadata["deletionGracePeriodSeconds"] = grace;
@@ -115,13 +115,13 @@ void CheckFinalizers(const Json& object, const Json& old, FieldErrors& errors) {
   const Json* after = FindPath(object, "metadata.finalizers");
   if (!after || !after->is_array()) return;
   const Json before = FindPath(old, "metadata.finalizers") ? *FindPath(old, "metadata.finalizers") : Json::array();
-  Json added = Json::array();
+  std::string added;
   for (const Json& name : *after) {
-    if (std::find(before.begin(), before.end(), name) == before.end()) added.push_back(name);
+    if (std::find(before.begin(), before.end(), name) == before.end()) added.append(added.empty() ? "" : ", ").append(name.dump());
   }
   if (added.empty()) return;
   errors.push_back({"metadata.finalizers", "FieldValueForbidden",
-                    "Forbidden: no new finalizers can be added if the object is being deleted, found new finalizers " + added.dump()});
+                    "Forbidden: no new finalizers can be added if the object is being deleted, found new finalizers []string{" + added + "}"});
 }
 
 }  // namespace wherry

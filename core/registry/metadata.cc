@@ -48,9 +48,7 @@ Status StampCreate(const Kind& kind, const std::string& ns, const std::string& u
     }
     metadata["namespace"] = ns;
   } else {
-    if (!StringAt(metadata, "namespace").empty()) {
-      return Status::BadRequest("namespace may not be set on " + kind.plural + ", which are cluster-scoped");
-    }
+    // As upstream: charts that put a namespace on cluster-scoped objects are common.
     metadata.erase("namespace");
   }
   metadata["uid"] = uid;

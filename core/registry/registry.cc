@@ -266,6 +266,14 @@ Task<Result<ObjectPtr>> Registry::Patch(const Kind& kind, std::string ns, std::s
                            : type == PatchType::kMerge ? Result<Json>(ApplyMergePatch(before, patch))
                                                        : ApplyStrategicMergePatch(*kind.type, before, patch);
     if (!patched.ok()) return patched.status();
+    // No patch makes one kind another.
+    const std::pair<std::string, std::string> type_meta[] = {{"apiVersion", kind.gvk.api_version()}, {"kind", kind.gvk.kind}};
+    for (const auto& [key, expected] : type_meta) {
+      const Json* value = FindPath(*patched, key);
+      if (value && *value != expected) {
+        return Status::BadRequest("the " + key + " of the patched object (" + value->dump() + ") does not match the expected " + expected);
+      }
+    }
     const Result<std::optional<uint64_t>> asked = RevisionPrecondition(*patched);
     if (!asked.ok()) return asked.status();
     // The document carries its own revision: only a patch that changes it states a precondition.

@@ -41,8 +41,8 @@ std::string ReadAll(const fs::path& path) {
 // A cache filled by hand.
 struct Cache {
   Cache() {
-    Put("configmaps", R"({"kind":"ConfigMap","metadata":{"name":"conf","namespace":"default"},"data":{"A":"1","b.txt":"two","bad=name":"x"},"binaryData":{"bin":"AAE="}})");
-    Put("secrets", R"({"kind":"Secret","metadata":{"name":"sec","namespace":"default"},"data":{"password":"aHVudGVyMg=="}})");
+    Put("configmaps", R"json({"kind":"ConfigMap","metadata":{"name":"conf","namespace":"default"},"data":{"A":"1","b.txt":"two","bad=name":"x"},"binaryData":{"bin":"AAE="}})json");
+    Put("secrets", R"json({"kind":"Secret","metadata":{"name":"sec","namespace":"default"},"data":{"password":"aHVudGVyMg=="}})json");
   }
   void Put(const std::string& resource, const char* text) {
     const Json document = Json::parse(text);
@@ -54,8 +54,8 @@ struct Cache {
   WatchCache cache{bus};
 };
 
-const Json kPod = Json::parse(R"({"metadata":{"name":"web","namespace":"default","uid":"u1","labels":{"app":"x","tier":"y"},"annotations":{"note":"say \"hi\""}},
-  "spec":{"serviceAccountName":"robot","nodeName":"a","containers":[{"name":"app","image":"app:1","resources":{"limits":{"cpu":"1500m","memory":"64Mi"}}}]}})");
+const Json kPod = Json::parse(R"json({"metadata":{"name":"web","namespace":"default","uid":"u1","labels":{"app":"x","tier":"y"},"annotations":{"note":"say \"hi\""}},
+  "spec":{"serviceAccountName":"robot","nodeName":"a","containers":[{"name":"app","image":"app:1","resources":{"limits":{"cpu":"1500m","memory":"64Mi"}}}]}})json");
 
 EnvSources Sources(const Cache& cache, const Json& container) {
   return {cache.cache, kPod, container, "a", "127.64.0.1", "127.64.0.9", 4000, 8LL << 30, 1LL << 30};
@@ -100,23 +100,23 @@ TEST_CASE("patterns of images") {
 
 TEST_CASE("of several images the most specific answers, always the same") {
   Cache c;
-  c.Put("images.wherry.dev", R"({"metadata":{"name":"all"},"spec":{"references":["*"]}})");
-  c.Put("images.wherry.dev", R"({"metadata":{"name":"nginx"},"spec":{"references":["nginx"]}})");
-  c.Put("images.wherry.dev", R"({"metadata":{"name":"nginx-b"},"spec":{"references":["nginx"]}})");
-  c.Put("images.wherry.dev", R"({"metadata":{"name":"old"},"spec":{"references":["nginx:1.*"]}})");
+  c.Put("images.wherry.dev", R"json({"metadata":{"name":"all"},"spec":{"references":["*"]}})json");
+  c.Put("images.wherry.dev", R"json({"metadata":{"name":"nginx"},"spec":{"references":["nginx"]}})json");
+  c.Put("images.wherry.dev", R"json({"metadata":{"name":"nginx-b"},"spec":{"references":["nginx"]}})json");
+  c.Put("images.wherry.dev", R"json({"metadata":{"name":"old"},"spec":{"references":["nginx:1.*"]}})json");
   CHECK(FindImage(c.cache, "nginx")->name() == "nginx");
   CHECK(FindImage(c.cache, "nginx:1.25")->name() == "old");
   CHECK(FindImage(c.cache, "else")->name() == "all");
 }
 
 TEST_CASE("command and args combine as Kubernetes says") {
-  const ImageView image(Json::parse(R"({"metadata":{"name":"i"},"spec":{"references":["i"],"command":["entry"],"args":["a","b"]}})"));
+  const ImageView image(Json::parse(R"json({"metadata":{"name":"i"},"spec":{"references":["i"],"command":["entry"],"args":["a","b"]}})json"));
   using Words = std::vector<std::string>;
-  CHECK(CombineCommand(Json::parse(R"({})"), &image) == Words{"entry", "a", "b"});
-  CHECK(CombineCommand(Json::parse(R"({"args":["c"]})"), &image) == Words{"entry", "c"});
-  CHECK(CombineCommand(Json::parse(R"({"command":["x"]})"), &image) == Words{"x"});
-  CHECK(CombineCommand(Json::parse(R"({"command":["x"],"args":["y"]})"), &image) == Words{"x", "y"});
-  CHECK(CombineCommand(Json::parse(R"({})"), nullptr).empty());
+  CHECK(CombineCommand(Json::parse(R"json({})json"), &image) == Words{"entry", "a", "b"});
+  CHECK(CombineCommand(Json::parse(R"json({"args":["c"]})json"), &image) == Words{"entry", "c"});
+  CHECK(CombineCommand(Json::parse(R"json({"command":["x"]})json"), &image) == Words{"x"});
+  CHECK(CombineCommand(Json::parse(R"json({"command":["x"],"args":["y"]})json"), &image) == Words{"x", "y"});
+  CHECK(CombineCommand(Json::parse(R"json({})json"), nullptr).empty());
 }
 
 TEST_CASE("variables expand") {
@@ -130,7 +130,7 @@ TEST_CASE("variables expand") {
 
 TEST_CASE("a container's environment") {
   Cache c;
-  const Json container = Json::parse(R"({"name":"app","resources":{"limits":{"cpu":"1500m","memory":"64Mi"}},
+  const Json container = Json::parse(R"json({"name":"app","resources":{"limits":{"cpu":"1500m","memory":"64Mi"}},
     "envFrom":[{"prefix":"P_","configMapRef":{"name":"conf"}},{"secretRef":{"name":"sec"}},{"configMapRef":{"name":"no","optional":true}}],
     "env":[{"name":"PLAIN","value":"x"},{"name":"REF","value":"$(PLAIN)-$(P_A)-$(LATER)"},{"name":"LATER","value":"l"},
       {"name":"BASE","value":"new"},
@@ -146,7 +146,7 @@ TEST_CASE("a container's environment") {
       {"name":"CPU","valueFrom":{"resourceFieldRef":{"resource":"limits.cpu"}}},
       {"name":"MILLI","valueFrom":{"resourceFieldRef":{"resource":"limits.cpu","divisor":"1m"}}},
       {"name":"MEM","valueFrom":{"resourceFieldRef":{"resource":"limits.memory","divisor":"1Mi"}}},
-      {"name":"DISK","valueFrom":{"resourceFieldRef":{"resource":"limits.ephemeral-storage","divisor":"1Gi"}}}]})");
+      {"name":"DISK","valueFrom":{"resourceFieldRef":{"resource":"limits.ephemeral-storage","divisor":"1Gi"}}}]})json");
   Result<Environment> env = ResolveEnv(Sources(c, container), {{"BASE", "old"}});
   REQUIRE(env.ok());
   const std::pair<const char*, const char*> rows[] = {
@@ -167,12 +167,12 @@ TEST_CASE("a container's environment") {
 TEST_CASE("references that lead nowhere hold the container") {
   Cache c;
   const std::pair<const char*, const char*> rows[] = {
-      {R"({"envFrom":[{"configMapRef":{"name":"no"}}]})", "configmap \"no\" not found"},
-      {R"({"envFrom":[{"secretRef":{"name":"no"}}]})", "secret \"no\" not found"},
-      {R"({"env":[{"name":"A","valueFrom":{"configMapKeyRef":{"name":"conf","key":"zz"}}}]})", "couldn't find key zz in ConfigMap default/conf"},
-      {R"({"env":[{"name":"A","valueFrom":{"secretKeyRef":{"name":"sec","key":"zz"}}}]})", "couldn't find key zz in Secret default/sec"},
-      {R"({"env":[{"name":"A","valueFrom":{"secretKeyRef":{"name":"no","key":"zz"}}}]})", "secret \"no\" not found"},
-      {R"({"env":[{"name":"A","valueFrom":{"fieldRef":{"fieldPath":"spec.bogus"}}}]})", "unsupported fieldPath: spec.bogus"},
+      {R"json({"envFrom":[{"configMapRef":{"name":"no"}}]})json", "configmap \"no\" not found"},
+      {R"json({"envFrom":[{"secretRef":{"name":"no"}}]})json", "secret \"no\" not found"},
+      {R"json({"env":[{"name":"A","valueFrom":{"configMapKeyRef":{"name":"conf","key":"zz"}}}]})json", "couldn't find key zz in ConfigMap default/conf"},
+      {R"json({"env":[{"name":"A","valueFrom":{"secretKeyRef":{"name":"sec","key":"zz"}}}]})json", "couldn't find key zz in Secret default/sec"},
+      {R"json({"env":[{"name":"A","valueFrom":{"secretKeyRef":{"name":"no","key":"zz"}}}]})json", "secret \"no\" not found"},
+      {R"json({"env":[{"name":"A","valueFrom":{"fieldRef":{"fieldPath":"spec.bogus"}}}]})json", "unsupported fieldPath: spec.bogus"},
   };
   for (const auto& [container, message] : rows) {
     const Json parsed = Json::parse(container);
@@ -188,12 +188,12 @@ TEST_CASE("volumes are put in place") {
   TempDir dir;
   Json pod = kPod;
   pod["metadata"]["resourceVersion"] = "7";
-  pod["spec"]["volumes"] = Json::parse(R"([{"name":"scratch","emptyDir":{}},{"name":"conf","configMap":{"name":"conf","defaultMode":256}},
+  pod["spec"]["volumes"] = Json::parse(R"json([{"name":"scratch","emptyDir":{}},{"name":"conf","configMap":{"name":"conf","defaultMode":256}},
     {"name":"picked","configMap":{"name":"conf","items":[{"key":"A","path":"sub/a","mode":384}]}},
     {"name":"sec","secret":{"secretName":"sec"}},
     {"name":"info","downwardAPI":{"items":[{"path":"labels","fieldRef":{"fieldPath":"metadata.labels"}}]}},
     {"name":"mix","projected":{"sources":[{"secret":{"name":"sec"}},{"configMap":{"name":"conf","items":[{"key":"A","path":"a"}]}}]}},
-    {"name":"none","configMap":{"name":"no","optional":true}}])");
+    {"name":"none","configMap":{"name":"no","optional":true}}])json");
   pod["spec"]["volumes"].push_back({{"name", "host"}, {"hostPath", {{"path", (dir.path / "made").string()}, {"type", "DirectoryOrCreate"}}}});
   const Json none = Json::object();
   const EnvSources sources{c.cache, pod, none, "a", "127.64.0.1", "127.64.0.9", 0, 0, 0};
@@ -224,13 +224,13 @@ TEST_CASE("volumes that cannot be are refused as the kubelet says it") {
   Cache c;
   TempDir dir;
   const std::pair<const char*, const char*> rows[] = {
-      {R"({"name":"v","configMap":{"name":"no"}})", "configmap \"no\" not found"},
-      {R"({"name":"v","secret":{"secretName":"no"}})", "secret \"no\" not found"},
-      {R"({"name":"v","configMap":{"name":"conf","items":[{"key":"zz","path":"z"}]}})", "references non-existent config key: zz"},
-      {R"({"name":"v","configMap":{"name":"conf","items":[{"key":"A","path":"../z"}]}})", "invalid path: ../z"},
-      {R"({"name":"v","hostPath":{"path":"/nowhere/at/all","type":"Directory"}})", "hostPath type check failed: /nowhere/at/all is not a directory"},
-      {R"({"name":"v","hostPath":{"path":"/etc","type":"File"}})", "hostPath type check failed: /etc is not a file"},
-      {R"({"name":"v","nfs":{"server":"x","path":"/"}})", "volumes of type nfs are not offered on this node"},
+      {R"json({"name":"v","configMap":{"name":"no"}})json", "configmap \"no\" not found"},
+      {R"json({"name":"v","secret":{"secretName":"no"}})json", "secret \"no\" not found"},
+      {R"json({"name":"v","configMap":{"name":"conf","items":[{"key":"zz","path":"z"}]}})json", "references non-existent config key: zz"},
+      {R"json({"name":"v","configMap":{"name":"conf","items":[{"key":"A","path":"../z"}]}})json", "invalid path: ../z"},
+      {R"json({"name":"v","hostPath":{"path":"/nowhere/at/all","type":"Directory"}})json", "hostPath type check failed: /nowhere/at/all is not a directory"},
+      {R"json({"name":"v","hostPath":{"path":"/etc","type":"File"}})json", "hostPath type check failed: /etc is not a file"},
+      {R"json({"name":"v","nfs":{"server":"x","path":"/"}})json", "volumes of type nfs are not offered on this node"},
   };
   for (const auto& [volume, why] : rows) {
     Json pod = kPod;
@@ -296,10 +296,10 @@ TEST_CASE("mount paths in arguments become the places of the volumes") {
 TEST_CASE("a container is built from pod, image and site") {
   Cache c;
   TempDir dir;
-  c.Put("images.wherry.dev", R"({"metadata":{"name":"tool"},"spec":{"references":["tool"],"command":["/bin/sh","$(WHERRY_CONTAINER_DIR)/run.sh"],
+  c.Put("images.wherry.dev", R"json({"metadata":{"name":"tool"},"spec":{"references":["tool"],"command":["/bin/sh","$(WHERRY_CONTAINER_DIR)/run.sh"],
     "args":["default"],"env":[{"name":"FROM_IMAGE","value":"$(WHERRY_POD_IP)"}],
-    "files":[{"path":"run.sh","content":"echo $(WHERRY_POD_NAME) $(id) $$\n","mode":493}]}})");
-  c.Put("images.wherry.dev", R"({"metadata":{"name":"lost"},"spec":{"references":["lost"],"command":["no-such-program-here"],"package":"lost-tools"}})");
+    "files":[{"path":"run.sh","content":"echo $(WHERRY_POD_NAME) $(id) $$\n","mode":493}]}})json");
+  c.Put("images.wherry.dev", R"json({"metadata":{"name":"lost"},"spec":{"references":["lost"],"command":["no-such-program-here"],"package":"lost-tools"}})json");
   AgentOptions options;
   options.data_dir = dir.path.string();
   options.service_host = "127.0.0.1";
@@ -315,7 +315,7 @@ TEST_CASE("a container is built from pod, image and site") {
   Json pod = kPod;
 
   SECTION("by its image") {
-    pod["spec"]["containers"][0] = Json::parse(R"({"name":"app","image":"tool:3","args":["--x=/data/f"],"volumeMounts":[{"name":"my-data","mountPath":"/data"}]})");
+    pod["spec"]["containers"][0] = Json::parse(R"json({"name":"app","image":"tool:3","args":["--x=/data/f"],"volumeMounts":[{"name":"my-data","mountPath":"/data"}]})json");
     Result<BuiltContainer> built = BuildContainer(options, c.cache, pod, 0, 2, site);
     REQUIRE(built.ok());
     const ContainerSpec& spec = built->spec;
@@ -335,7 +335,7 @@ TEST_CASE("a container is built from pod, image and site") {
     CHECK(built->image_id == "wherry://images/tool");
   }
   SECTION("on the host, when it brings a command and nobody knows the image") {
-    pod["spec"]["containers"][0] = Json::parse(R"({"name":"app","image":"what:1","command":["echo","$(HOSTNAME)"],"workingDir":"/tmp"})");
+    pod["spec"]["containers"][0] = Json::parse(R"json({"name":"app","image":"what:1","command":["echo","$(HOSTNAME)"],"workingDir":"/tmp"})json");
     Result<BuiltContainer> built = BuildContainer(options, c.cache, pod, 0, 0, site);
     REQUIRE(built.ok());
     CHECK(built->spec.argv == std::vector<std::string>{"echo", "web"});
@@ -349,7 +349,7 @@ TEST_CASE("a container is built from pod, image and site") {
     CHECK(built.status().message().find("no Image object matches \"docker.io/library/app:1\"") == 0);
   }
   SECTION("refused when the image's program is missing") {
-    pod["spec"]["containers"][0] = Json::parse(R"({"name":"app","image":"lost"})");
+    pod["spec"]["containers"][0] = Json::parse(R"json({"name":"app","image":"lost"})json");
     Result<BuiltContainer> built = BuildContainer(options, c.cache, pod, 0, 0, site);
     REQUIRE_FALSE(built.ok());
     CHECK(WaitingReason(built.status(), "") == "ErrImagePull");
@@ -408,14 +408,14 @@ TEST_CASE("simulated behaviour") {
   }
   for (const char* text : {"", "5", "ms", "-1s", "1x"}) CHECK_FALSE(ParseGoDuration(text, &duration));
 
-  const Json node = {{"metadata", {{"annotations", {{"wherry.dev/simulate", R"({"startLatency":"1s","exitCode":1})"}}}}}};
-  const Json pod = {{"metadata", {{"annotations", {{"wherry.dev/simulate", R"({"startLatency":"2s","containers":{"b":{"exitCode":5}}})"}}}}}};
-  CHECK(*SimulationFor(node, pod, "a") == Json::parse(R"({"startLatency":"2s","exitCode":1})"));
-  CHECK(*SimulationFor(node, pod, "b") == Json::parse(R"({"startLatency":"2s","exitCode":5})"));
+  const Json node = {{"metadata", {{"annotations", {{"wherry.dev/simulate", R"json({"startLatency":"1s","exitCode":1})json"}}}}}};
+  const Json pod = {{"metadata", {{"annotations", {{"wherry.dev/simulate", R"json({"startLatency":"2s","containers":{"b":{"exitCode":5}}})json"}}}}}};
+  CHECK(*SimulationFor(node, pod, "a") == Json::parse(R"json({"startLatency":"2s","exitCode":1})json"));
+  CHECK(*SimulationFor(node, pod, "b") == Json::parse(R"json({"startLatency":"2s","exitCode":5})json"));
   CHECK(SimulationFor(Json::object(), Json::object(), "a")->is_null());
   const Json broken = {{"metadata", {{"annotations", {{"wherry.dev/simulate", "nonsense"}}}}}};
   CHECK_FALSE(SimulationFor(node, broken, "a").ok());
-  CHECK_FALSE(ParseSimulation(Json::parse(R"({"exitAfter":"soon"})")).ok());
+  CHECK_FALSE(ParseSimulation(Json::parse(R"json({"exitAfter":"soon"})json")).ok());
 }
 
 TEST_CASE("heartbeats share one timer") {
