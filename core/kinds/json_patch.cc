@@ -203,8 +203,11 @@ Result<Json> ApplyJsonPatch(const Json& document, const Json& patch) {
     const auto source = wants_from ? ParsePointer(*from) : Pointer();
     if (!to || !source) return Malformed("bad JSON pointer");
     if (!patcher.Apply(*op, *to, *source, wants_value ? &*value : nullptr)) {
-      return Status(Reason::kInvalid, "the server rejected our request due to an error in our request: " + *op + " " +
-                                          *path + ": " + patcher.error());
+      // The cause says it again because older kubectls show nothing else of an invalid request.
+      const std::string why = *op + " " + *path + ": " + patcher.error();
+      StatusDetails details;
+      details.causes.push_back({"FieldValueInvalid", why, "patch"});
+      return Status(Reason::kInvalid, "the server rejected our request due to an error in our request: " + why, std::move(details));
     }
   }
   return patcher.Take();
