@@ -110,18 +110,4 @@ DeletionPlan PlanDeletion(const Kind& kind, const Json& current, const DeleteOpt
   return plan;
 }
 
-void CheckFinalizers(const Json& object, const Json& old, FieldErrors& errors) {
-  if (!FindPath(old, "metadata.deletionTimestamp")) return;
-  const Json* after = FindPath(object, "metadata.finalizers");
-  if (!after || !after->is_array()) return;
-  const Json before = FindPath(old, "metadata.finalizers") ? *FindPath(old, "metadata.finalizers") : Json::array();
-  std::string added;
-  for (const Json& name : *after) {
-    if (std::find(before.begin(), before.end(), name) == before.end()) added.append(added.empty() ? "" : ", ").append(name.dump());
-  }
-  if (added.empty()) return;
-  errors.push_back({"metadata.finalizers", "FieldValueForbidden",
-                    "Forbidden: no new finalizers can be added if the object is being deleted, found new finalizers []string{" + added + "}"});
-}
-
 }  // namespace wherry

@@ -26,7 +26,4 @@ DeletionPlan PlanDeletion(const Kind& kind, const Json& current, const DeleteOpt
 // (a namespace's spec.finalizers). Any write that reaches this state removes the object.
 bool Removable(const Kind& kind, const Json& object);
 
-// A deleting object may lose finalizers but not gain any: 422 Forbidden, else ok.
-void CheckFinalizers(const Json& object, const Json& old, FieldErrors& errors);
-
 }  // namespace wherry

@@ -198,7 +198,6 @@ Task<Result<ObjectPtr>> Registry::Change(const Kind& kind, std::string ns, std::
       status = Admit(request);
       if (!status.ok()) co_return status;
       errors = Validate(stored, object, old.get());
-      CheckFinalizers(object, *old, errors);
     }
     // Other subresources (binding) edit what an ordinary update may not touch; their callers answer for the edit.
     if (!errors.empty()) co_return InvalidStatus(stored.gvk, name, errors);

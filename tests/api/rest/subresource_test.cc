@@ -1,0 +1,394 @@
+// Scale, binding, eviction, finalize, reviews, and Events under both of their names.
+
+#include "tests/api/rest/table.h"
+
+namespace wherry {
+namespace {
+
+const std::string kDeployment =
+    R"({"metadata":{"name":"d"},"spec":{"replicas":2,"selector":{"matchLabels":{"app":"x"}},"template":{"metadata":{"labels":{"app":"x"}},)"
+    R"("spec":{"containers":[{"name":"c","image":"nginx"}]}}}})";
+const std::string kPod =
+    R"({"metadata":{"name":"p","labels":{"app":"x"}},"spec":{"containers":[{"name":"c","image":"i"}]}})";
+
+TEST_CASE("scale") {
+  ApiCluster api;
+  REQUIRE(api.Send("POST", kApps + "deployments", kDeployment).code == 201);
+  const std::string scale = kApps + "deployments/d/scale";
+  CheckLines(
+      api,
+      {
+          {"GET",
+           scale,
+           {},
+           "",
+           200,
+           "",
+           "",
+           {{"/kind", "Scale"},
+            {"/apiVersion", "autoscaling/v1"},
+            {"/spec/replicas", 2},
+            {"/status/selector", "app=x"},
+            {"/metadata/name", "d"}}},
+          {"GET",
+           scale,
+           kTable,
+           "",
+           200,
+           "",
+           "",
+           {{"/kind", "Table"},
+            {"/columnDefinitions/1/name", "Desired"},
+            {"/rows/0/cells/0", "d"},
+            {"/rows/0/cells/1", 2}}},
+          // kubectl scale, then with --current-replicas: no Content-Type
+          {"PATCH", scale, kMergePatch, R"({"spec":{"replicas":3}})", 200, "", "", {{"/spec/replicas", 3}}},
+          {"PUT",
+           scale,
+           {},
+           R"({"kind":"Scale","apiVersion":"autoscaling/v1","metadata":{"name":"d"},"spec":{"replicas":4}})",
+           200,
+           "",
+           "",
+           {{"/spec/replicas", 4}}},
+          {"GET", kApps + "deployments/d", {}, "", 200, "", "", {{"/spec/replicas", 4}}},
+          {"PATCH",
+           scale,
+           kJsonPatch,
+           R"([{"op":"replace","path":"/spec/replicas","value":0}])",
+           200,
+           "",
+           "",
+           {{"/spec/replicas", 0}}},
+          {"PATCH",
+           scale + "?dryRun=All",
+           kMergePatch,
+           R"({"spec":{"replicas":9}})",
+           200,
+           "",
+           "",
+           {{"/spec/replicas", 9}}},
+          {"GET", scale, {}, "", 200, "", "", {{"/spec/replicas", 0}}},
+          {"PATCH",
+           scale,
+           kMergePatch,
+           R"({"spec":{"replicas":-1}})",
+           422,
+           "Invalid",
+           "Scale.autoscaling \"d\" is invalid: spec.replicas: Invalid value: -1: must be greater than or equal to 0",
+           {}},
+          {"PATCH", scale, kMergePatch, R"({"spec":{"replicas":"many"}})", 400, "BadRequest", "", {}},
+          {"PUT",
+           scale,
+           {},
+           R"({"metadata":{"name":"d","resourceVersion":"1"},"spec":{"replicas":4}})",
+           409,
+           "Conflict",
+           "",
+           {}},
+          {"PUT", scale, {}, R"({"metadata":{"name":"e"},"spec":{"replicas":4}})", 400, "BadRequest", "", {}},
+          {"PUT", scale, {}, R"({"kind":"Deployment","apiVersion":"apps/v1"})", 400, "BadRequest", "", {}},
+          {"GET", kApps + "deployments/e/scale", {}, "", 404, "NotFound", "deployments.apps \"e\" not found", {}},
+          {"PATCH", kApps + "deployments/e/scale", kMergePatch, "{}", 404, "NotFound", "", {}},
+          {"GET", kApps + "daemonsets/d/scale", {}, "", 404, "NotFound", "", {}},
+          {"PUT",
+           scale,
+           kProtobuf,
+           EnvelopeOf("autoscaling/v1", "Scale", Bytes(1, Bytes(1, "d")) + Bytes(2, Number(1, 6))),
+           200,
+           "",
+           "",
+           {{"/spec/replicas", 6}}},
+      });
+}
+
+TEST_CASE("binding") {
+  ApiCluster api;
+  REQUIRE(api.Send("POST", kCore + "pods", kPod).code == 201);
+  const std::string binding = kCore + "pods/p/binding";
+  const std::string body = R"({"target":{"kind":"Node","name":"n1"}})";
+  CheckLines(
+      api, {
+               {"POST", binding, {}, "{}", 422, "Invalid", "", {{"/details/causes/0/field", "target.name"}}},
+               {"POST", binding, {}, R"({"target":{"kind":"Pod","name":"n1"}})", 422, "Invalid", "", {}},
+               {"POST", binding + "?dryRun=All", {}, body, 201, "", "", {}},
+               {"POST", binding, {}, body, 201, "", "", {{"/kind", "Status"}, {"/status", "Success"}}},
+               {"GET",
+                kCore + "pods/p",
+                {},
+                "",
+                200,
+                "",
+                "",
+                {{"/spec/nodeName", "n1"},
+                 {"/status/conditions/0/type", "PodScheduled"},
+                 {"/status/conditions/0/status", "True"}}},
+               {"POST",
+                binding,
+                {},
+                body,
+                409,
+                "Conflict",
+                "Operation cannot be fulfilled on pods/binding \"p\": pod p is already assigned to node \"n1\"",
+                {}},
+               {"POST", kCore + "pods/q/binding", {}, body, 404, "NotFound", "", {}},
+               // The collection that the first schedulers used.
+               {"POST",
+                kCore + "pods",
+                {},
+                R"({"metadata":{"name":"r"},"spec":{"containers":[{"name":"c","image":"i"}]}})",
+                201,
+                "",
+                "",
+                {}},
+               {"POST", kCore + "bindings", {}, R"({"metadata":{"name":"r"},"target":{"name":"n2"}})", 201, "", "", {}},
+               {"GET", kCore + "pods/r", {}, "", 200, "", "", {{"/spec/nodeName", "n2"}}},
+               {"GET", kCore + "bindings", {}, "", 405, "MethodNotAllowed", "", {}},
+           });
+}
+
+TEST_CASE("eviction, in both versions") {
+  ApiCluster api;
+  const std::string pods = kCore + "pods";
+  auto pod = [](const std::string& name) {
+    return R"({"metadata":{"name":")" + name +
+           R"(","labels":{"app":"x"}},"spec":{"containers":[{"name":"c","image":"i"}]}})";
+  };
+  for (const char* name : {"a", "b", "c", "d"}) REQUIRE(api.Send("POST", pods, pod(name)).code == 201);
+  auto body = [](const std::string& version, const std::string& name) {
+    return R"({"kind":"Eviction","apiVersion":"policy/)" + version + R"(","metadata":{"name":")" + name + R"("}})";
+  };
+  CheckLines(api, {
+                      {"POST", pods + "/a/eviction", {}, body("v1", "a"), 201, "", "", {{"/status", "Success"}}},
+                      {"GET", pods + "/a", {}, "", 404, "", "", {}},
+                      {"POST", pods + "/b/eviction", {}, body("v1beta1", "b"), 201, "", "", {{"/status", "Success"}}},
+                      {"GET", pods + "/b", {}, "", 404, "", "", {}},
+                      {"POST", pods + "/b/eviction", {}, body("v1", "b"), 404, "NotFound", "pods \"b\" not found", {}},
+                      {"POST",
+                       pods + "/c/eviction",
+                       {},
+                       body("v1", "a"),
+                       400,
+                       "BadRequest",
+                       "name in URL does not match name in Eviction object",
+                       {}},
+                      {"POST",
+                       pods + "/c/eviction",
+                       {},
+                       R"({"apiVersion":"policy/v1","kind":"Eviction","deleteOptions":{"dryRun":["All"]}})",
+                       201,
+                       "",
+                       "",
+                       {}},
+                      {"GET", pods + "/c", {}, "", 200, "", "", {}},
+                  });
+  // A budget that has nothing to spare, in a state that nobody but its controller writes.
+  api.Send("PATCH", pods + "/d/status", R"({"status":{"phase":"Running"}})", kMergePatch);
+  const std::string budgets = "/apis/policy/v1/namespaces/default/poddisruptionbudgets";
+  REQUIRE(api.Send("POST", budgets,
+                   R"({"metadata":{"name":"b"},"spec":{"minAvailable":1,"selector":{"matchLabels":{"app":"x"}}}})")
+              .code == 201);
+  const Answer set = api.Send(
+      "PATCH", budgets + "/b/status",
+      R"({"status":{"observedGeneration":1,"disruptionsAllowed":0,"currentHealthy":1,"desiredHealthy":1,"expectedPods":1}})",
+      kMergePatch);
+  REQUIRE(set.code == 200);
+  CheckLines(api,
+             {
+                 {"POST",
+                  pods + "/d/eviction",
+                  {},
+                  body("v1", "d"),
+                  429,
+                  "TooManyRequests",
+                  "Cannot evict pod as it would violate the pod's disruption budget.",
+                  {{"/details/causes/0/reason", "DisruptionBudget"},
+                   {"/details/causes/0/message", "The disruption budget b needs 1 healthy pods and has 1 currently"}}},
+                 {"GET", pods + "/d", {}, "", 200, "", "", {}},
+                 // Another way than eviction is always open.
+                 {"DELETE", pods + "/d", {}, "", 200, "", "", {}},
+             });
+}
+
+TEST_CASE("reviews answer what is true: everybody with credentials may do everything") {
+  ApiCluster api;
+  const std::string authz = "/apis/authorization.k8s.io/v1/", authn = "/apis/authentication.k8s.io/v1/";
+  CheckLines(
+      api,
+      {
+          {"POST",
+           authz + "selfsubjectaccessreviews",
+           {},
+           R"({"spec":{"resourceAttributes":{"verb":"get","resource":"pods"}}})",
+           201,
+           "",
+           "",
+           {{"/kind", "SelfSubjectAccessReview"}, {"/status/allowed", true}, {"/spec/resourceAttributes/verb", "get"}}},
+          {"POST",
+           authz + "subjectaccessreviews",
+           {},
+           R"({"spec":{"user":"x"}})",
+           201,
+           "",
+           "",
+           {{"/status/allowed", true}}},
+          {"POST",
+           authz + "namespaces/default/localsubjectaccessreviews",
+           {},
+           R"({"spec":{"user":"x"}})",
+           201,
+           "",
+           "",
+           {{"/status/allowed", true}}},
+          // Headlamp's login test names no kind.
+          {"POST",
+           authz + "selfsubjectrulesreviews",
+           {},
+           R"({"spec":{"namespace":"default"}})",
+           201,
+           "",
+           "",
+           {{"/kind", "SelfSubjectRulesReview"},
+            {"/status/incomplete", false},
+            {"/status/resourceRules/0/verbs", {"*"}}}},
+          {"POST",
+           authn + "selfsubjectreviews",
+           {},
+           "{}",
+           201,
+           "",
+           "",
+           {{"/status/userInfo/username", "alice"},
+            {"/status/userInfo/groups", {"system:masters", "system:authenticated"}}}},
+          {"POST",
+           authn + "tokenreviews",
+           {},
+           R"({"spec":{"token":"secret"}})",
+           201,
+           "",
+           "",
+           {{"/status/authenticated", true}, {"/status/user/username", "alice"}}},
+          {"POST",
+           authn + "tokenreviews",
+           {},
+           R"({"spec":{"token":"no"}})",
+           201,
+           "",
+           "",
+           {{"/status/authenticated", false}, {"/status/user", nullptr}}},
+          {"POST",
+           authz + "selfsubjectaccessreviews",
+           kProtobuf,
+           EnvelopeOf("authorization.k8s.io/v1", "SelfSubjectAccessReview",
+                      Bytes(2, Bytes(1, Bytes(2, "list") + Bytes(5, "pods")))),
+           201,
+           "",
+           "",
+           {{"/status/allowed", true},
+            {"/spec/resourceAttributes/verb", "list"},
+            {"/spec/resourceAttributes/resource", "pods"}}},
+          {"POST", authz + "selfsubjectaccessreviews", {}, "{", 400, "BadRequest", "", {}},
+          {"POST",
+           authz + "selfsubjectaccessreviews",
+           {},
+           R"({"kind":"Pod","apiVersion":"v1"})",
+           400,
+           "BadRequest",
+           "",
+           {}},
+      });
+}
+
+TEST_CASE("events.k8s.io shows the Events that core/v1 stores") {
+  ApiCluster api;
+  const std::string events = "/apis/events.k8s.io/v1/namespaces/default/events";
+  auto watch = api.Watch(events + "?watch=1");
+  watch->Take();
+  CheckLines(
+      api,
+      {
+          {"POST",
+           events,
+           {},
+           R"({"metadata":{"name":"e"},"eventTime":"2023-11-14T22:13:20.000001Z","reportingController":"x.y/z","reportingInstance":"i","action":"Do",)"
+           R"("reason":"Because","type":"Normal","note":"hello","regarding":{"kind":"Pod","name":"p","namespace":"default"}})",
+           201,
+           "",
+           "",
+           {{"/kind", "Event"},
+            {"/apiVersion", "events.k8s.io/v1"},
+            {"/note", "hello"},
+            {"/regarding/name", "p"},
+            {"/message", nullptr}}},
+          {"GET",
+           kCore + "events/e",
+           {},
+           "",
+           200,
+           "",
+           "",
+           {{"/apiVersion", "v1"},
+            {"/message", "hello"},
+            {"/involvedObject/name", "p"},
+            {"/reportingComponent", "x.y/z"},
+            {"/note", nullptr}}},
+          {"POST",
+           kCore + "events",
+           {},
+           R"({"metadata":{"name":"f"},"reason":"R","type":"Warning","message":"old","involvedObject":{"kind":"Pod","name":"q","namespace":"default"}})",
+           201,
+           "",
+           "",
+           {}},
+          {"GET",
+           events + "?fieldSelector=regarding.name%3Dq",
+           {},
+           "",
+           200,
+           "",
+           "",
+           {{"/kind", "EventList"},
+            {"/apiVersion", "events.k8s.io/v1"},
+            {"/items/0/note", "old"},
+            {"/items/0/apiVersion", "events.k8s.io/v1"},
+            {"/items/1", nullptr}}},
+          {"GET",
+           kCore + "events?fieldSelector=involvedObject.name%3Dp,involvedObject.kind%3DPod,type%3DNormal",
+           {},
+           "",
+           200,
+           "",
+           "",
+           {{"/items/0/message", "hello"}, {"/items/1", nullptr}}},
+          {"GET",
+           events + "?fieldSelector=involvedObject.name%3Dq",
+           {},
+           "",
+           400,
+           "BadRequest",
+           "field label not supported: involvedObject.name",
+           {}},
+          {"PATCH",
+           events + "/e",
+           kMergePatch,
+           R"({"series":{"count":2,"lastObservedTime":"2023-11-14T22:13:21.000000Z"}})",
+           200,
+           "",
+           "",
+           {{"/series/count", 2}, {"/note", "hello"}}},
+          {"GET", events + "/e", kTable, "", 200, "", "", {{"/kind", "Table"}, {"/rows/0/cells/2", "Because"}}},
+          {"DELETE", events + "/f", {}, "", 200, "", "", {{"/details/group", "events.k8s.io"}}},
+          {"GET", kCore + "events/f", {}, "", 404, "", "", {}},
+          {"GET", events + "/f", {}, "", 404, "NotFound", "events.events.k8s.io \"f\" not found", {}},
+      });
+  const std::vector<Json> frames = watch->Take();
+  REQUIRE(frames.size() == 4);
+  CHECK(frames[0]["object"]["note"] == "hello");
+  CHECK(frames[0]["object"]["apiVersion"] == "events.k8s.io/v1");
+  CHECK(frames[2]["type"] == "MODIFIED");
+  CHECK(frames[3]["type"] == "DELETED");
+  CHECK(frames[3]["object"]["note"] == "old");
+}
+
+}  // namespace
+}  // namespace wherry
