@@ -65,8 +65,8 @@ Task<Status> RunInGroups(size_t count, size_t at_once, BatchStep step) {
   co_return failed;
 }
 
-Task<Status> SlowStart(size_t count, BatchStep step) {
-  size_t batch = 1;
+Task<Status> SlowStart(size_t count, size_t initial, BatchStep step) {
+  size_t batch = initial;
   for (size_t first = 0; first < count;) {
     batch = std::min(batch, count - first);
     const std::vector<Status> outcomes = co_await RunSideBySide(first, batch, step);

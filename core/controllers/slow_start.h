@@ -19,8 +19,8 @@ Task<std::vector<Status>> RunSideBySide(size_t first, size_t count, BatchStep st
 // Runs all `count` steps, at most `at_once` at a time; the first failure, or ok. A failure stops nothing.
 Task<Status> RunInGroups(size_t count, size_t at_once, BatchStep step);
 
-// Runs steps in batches of 1, 2, 4 …; the first batch with a failure is the last, so that a cause common to all (a
-// quota, a refused template) costs few calls. The first failure, or ok.
-Task<Status> SlowStart(size_t count, BatchStep step);
+// Runs steps in batches of `initial`, then twice that …; the first batch with a failure is the last, so that a cause
+// common to all (a quota, a refused template) costs few calls. The first failure, or ok.
+Task<Status> SlowStart(size_t count, size_t initial, BatchStep step);
 
 }  // namespace wherry

@@ -72,6 +72,7 @@ Task<ReconcileResult> DaemonSetReconciler::Reconcile(std::string key) {
   std::set<std::string> live_hashes;
   for (const DaemonPod& pod : before.inputs.pods) live_hashes.insert(pod.view->revision_hash);
   const bool acts = !plan.creates.empty() || !plan.deletes.empty();
+  if (plan.creates.empty()) known_[key].batch = 1;
   if (acts || !plan.notices.empty()) result.status = co_await Act(set, std::move(plan), hash);
 
   // The history is trimmed when nothing is created: a pod under way may carry any of its hashes.
@@ -166,7 +167,10 @@ Task<Status> DaemonSetReconciler::Act(ObjectPtr set, DaemonSetPlan plan, std::st
   BatchStep create = [this, set, shared, pod_template](size_t i) {
     return CreateOne(set, pod_template, shared->creates[i]);
   };
-  Status created = co_await SlowStart(shared->creates.size(), create);
+  // The next burst of a long row need not feel its way again: every batch is a commit to wait for.
+  const std::string key = KeyOf(*set);
+  Status created = co_await SlowStart(shared->creates.size(), std::max<size_t>(1, known_[key].batch), create);
+  known_[key].batch = created.ok() ? shared->creates.size() : 1;
   if (status.ok()) status = created;
   co_return status;
 }

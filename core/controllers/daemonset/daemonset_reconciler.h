@@ -59,6 +59,7 @@ class DaemonSetReconciler : public std::enable_shared_from_this<DaemonSetReconci
   struct Known {
     std::string uid;
     size_t nodes = 0;
+    size_t batch = 1;  // creates to begin with: the last burst's, if it went well
   };
   std::unordered_map<std::string, Known> known_;  // by key
 };
