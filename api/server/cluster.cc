@@ -208,10 +208,12 @@ Result<std::unique_ptr<Cluster>> Cluster::Open(ClusterOptions options) {
   plane.agent.service_port = std::to_string(port);
 
   // The store's lock comes before the warden's connection: only one server may speak for a directory.
-  ProcessRuntimeOptions process_options;
-  process_options.data_dir = options.data_dir;
-  state->processes = std::make_unique<ProcessRuntime>(state->io, *state->clock, std::move(process_options));
-  plane.processes = state->processes.get();
+  plane.processes = [self] {
+    ProcessRuntimeOptions process_options;
+    process_options.data_dir = self->options.data_dir;
+    self->processes = std::make_unique<ProcessRuntime>(self->io, *self->clock, std::move(process_options));
+    return self->processes.get();
+  };
   Result<std::unique_ptr<ControlPlane>> opened = ControlPlane::Open(std::move(plane), state->io.get_executor(), *state->clock);
   if (!opened.ok()) return opened.status();
   state->plane = std::move(*opened);

@@ -49,7 +49,7 @@ Result<std::unique_ptr<ControlPlane>> ControlPlane::Open(ControlPlaneOptions opt
     plane->controllers_.push_back(std::make_unique<Controller>(context, row.make(context, settings)));
   }
   plane->scheduler_ = std::make_unique<Scheduler>(plane->ContextFor("kube-scheduler"));
-  ContainerRuntime& processes = plane->options_.processes ? *plane->options_.processes : plane->stand_in_;
+  ContainerRuntime& processes = plane->options_.processes ? *plane->options_.processes() : plane->stand_in_;
   plane->agents_ = std::make_unique<NodeAgentPool>(plane->ContextFor("node-agent"), plane->options_.agent, processes, plane->simulated_);
   return plane;
 }

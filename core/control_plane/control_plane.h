@@ -1,6 +1,7 @@
 #pragma once
 
 #include <asio/any_io_executor.hpp>
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -20,8 +21,9 @@ struct ControlPlaneOptions {
   std::string ca_certificate;  // PEM, published as kube-root-ca.crt
   int api_port = 6443;         // where the kubernetes Service leads
   AgentOptions agent;
-  // What runs the pods of nodes that are not simulated. Null = they are simulated too. Outlives the control plane.
-  ContainerRuntime* processes = nullptr;
+  // Gives what runs the pods of nodes that are not simulated, which outlives the control plane. Called once the store is open and
+  // locked, so that a start that is refused starts nothing. Empty = those pods are simulated too.
+  std::function<ContainerRuntime*()> processes;
 };
 
 // Everything to the left and right of the commit, put together: store, cache, registry, and the parts that act through a Client.
