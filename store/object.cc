@@ -6,16 +6,12 @@
 
 namespace wherry {
 
-std::string ObjectKey::ToString() const {
-  return resource + " " + (ns.empty() ? name : ns + "/" + name);
-}
+std::string ObjectKey::ToString() const { return resource + " " + (ns.empty() ? name : ns + "/" + name); }
 
 namespace {
 
 // Invalid UTF-8 becomes U+FFFD rather than an exception: what is stored can always be served.
-std::string Dump(const Json& value) {
-  return value.dump(-1, ' ', false, Json::error_handler_t::replace);
-}
+std::string Dump(const Json& value) { return value.dump(-1, ' ', false, Json::error_handler_t::replace); }
 
 void AppendMember(std::string& out, const std::string& key, const Json& value) {
   if (out.back() != '{') out.push_back(',');

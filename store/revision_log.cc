@@ -32,9 +32,7 @@ Status Conflict(const ObjectKey& key, std::string_view why) {
   return Status::Conflict(r.plural, r.group, key.name, why);
 }
 
-[[noreturn]] void Damaged(const std::string& what) {
-  throw sqlite::Error(sqlite::Fault::kDamaged, what);
-}
+[[noreturn]] void Damaged(const std::string& what) { throw sqlite::Error(sqlite::Fault::kDamaged, what); }
 
 constexpr EventType kEventOf[] = {EventType::kAdded, EventType::kModified, EventType::kDeleted};
 

@@ -96,9 +96,7 @@ Status ExplainOpenError(const std::string& path, const sqlite::Error& error) {
 
 }  // namespace
 
-std::span<const Migration> Migrations() {
-  return kMigrations;
-}
+std::span<const Migration> Migrations() { return kMigrations; }
 
 std::string SynchronousPragma(Durability durability) {
   switch (durability) {

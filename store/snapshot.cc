@@ -11,12 +11,8 @@ namespace {
 
 constexpr int kPagesPerStep = 256;
 
-[[noreturn]] void Fail(const std::string& what) {
-  throw sqlite::Error(sqlite::Fault::kOther, what);
-}
-[[noreturn]] void FailWithErrno() {
-  Fail(std::strerror(errno));
-}
+[[noreturn]] void Fail(const std::string& what) { throw sqlite::Error(sqlite::Fault::kOther, what); }
+[[noreturn]] void FailWithErrno() { Fail(std::strerror(errno)); }
 
 // Makes the new name itself durable.
 void SyncDirectoryOf(const std::string& path) {

@@ -63,9 +63,7 @@ Database::Database(const std::string& path) {
       this);
 }
 
-Database::~Database() {
-  sqlite3_close_v2(db_);
-}
+Database::~Database() { sqlite3_close_v2(db_); }
 
 void Database::Throw(int code) const {
   std::string message = sqlite3_errmsg(db_);
@@ -94,12 +92,8 @@ int64_t Database::Int(const std::string& sql) {
   return rows.Next() ? rows.Int(0) : 0;
 }
 
-bool Database::in_transaction() const {
-  return sqlite3_get_autocommit(db_) == 0;
-}
-bool Database::read_only() const {
-  return sqlite3_db_readonly(db_, "main") == 1;
-}
+bool Database::in_transaction() const { return sqlite3_get_autocommit(db_) == 0; }
+bool Database::read_only() const { return sqlite3_db_readonly(db_, "main") == 1; }
 
 void Database::LeaveWalOnClose(bool leave) {
   sqlite3_db_config(db_, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, leave ? 1 : 0, nullptr);
@@ -119,9 +113,7 @@ Statement::Statement(Database& db, std::string_view sql) : db_(db) {
   if (code != SQLITE_OK) db.Throw(code);
 }
 
-Statement::~Statement() {
-  sqlite3_finalize(stmt_);
-}
+Statement::~Statement() { sqlite3_finalize(stmt_); }
 
 void Statement::Bind(int at, int64_t value, bool) {
   const int code = sqlite3_bind_int64(stmt_, at, value);
@@ -159,16 +151,10 @@ void Statement::Finish() {
   Reset();
 }
 
-void Statement::Reset() {
-  sqlite3_reset(stmt_);
-}
+void Statement::Reset() { sqlite3_reset(stmt_); }
 
-bool Rows::Null(int column) const {
-  return sqlite3_column_type(statement_.stmt_, column) == SQLITE_NULL;
-}
-int64_t Rows::Int(int column) const {
-  return sqlite3_column_int64(statement_.stmt_, column);
-}
+bool Rows::Null(int column) const { return sqlite3_column_type(statement_.stmt_, column) == SQLITE_NULL; }
+int64_t Rows::Int(int column) const { return sqlite3_column_int64(statement_.stmt_, column); }
 
 std::string_view Rows::Text(int column) const {
   const auto* text = reinterpret_cast<const char*>(sqlite3_column_text(statement_.stmt_, column));

@@ -30,9 +30,7 @@ constexpr ReasonRow kReasons[] = {
 };
 
 // Every Reason has its row at its own index.
-const ReasonRow& RowOf(Reason reason) {
-  return kReasons[static_cast<size_t>(reason)];
-}
+const ReasonRow& RowOf(Reason reason) { return kReasons[static_cast<size_t>(reason)]; }
 
 std::string Qualified(std::string_view plural, std::string_view group) {
   std::string out(plural);
@@ -50,12 +48,8 @@ StatusDetails DetailsOf(std::string_view plural, std::string_view group, std::st
 
 }  // namespace
 
-int HttpCode(Reason reason) {
-  return RowOf(reason).code;
-}
-std::string_view ReasonString(Reason reason) {
-  return RowOf(reason).name;
-}
+int HttpCode(Reason reason) { return RowOf(reason).code; }
+std::string_view ReasonString(Reason reason) { return RowOf(reason).name; }
 
 Status::Status(Reason reason, std::string message, StatusDetails details)
     : rep_(std::make_shared<const Rep>(Rep{reason, std::move(message), std::move(details)})) {}
@@ -70,12 +64,8 @@ const StatusDetails& Status::details() const {
   return rep_ ? rep_->details : kEmpty;
 }
 
-int Status::http_code() const {
-  return HttpCode(reason());
-}
-std::string_view Status::reason_string() const {
-  return ReasonString(reason());
-}
+int Status::http_code() const { return HttpCode(reason()); }
+std::string_view Status::reason_string() const { return ReasonString(reason()); }
 
 Status Status::NotFound(std::string_view plural, std::string_view group, std::string_view name) {
   return Status(Reason::kNotFound, Qualified(plural, group) + " \"" + std::string(name) + "\" not found",

@@ -13,9 +13,7 @@ void WatchCache::AddIndex(std::string index, std::string_view resource, Extract 
   indexes_.push_back(Index{std::move(index), std::string(resource), std::move(extract), {}});
 }
 
-void WatchCache::Load(ObjectPtr object) {
-  Put(StateOf(object->key().resource), object);
-}
+void WatchCache::Load(ObjectPtr object) { Put(StateOf(object->key().resource), object); }
 
 void WatchCache::SetRevision(uint64_t revision) {
   revision_ = revision;
@@ -41,9 +39,7 @@ void WatchCache::Apply(EventPtr event) {
   bus_.Publish(event);
 }
 
-ObjectPtr WatchCache::Get(const ObjectKey& key) const {
-  return Get(key.resource, key.ns, key.name);
-}
+ObjectPtr WatchCache::Get(const ObjectKey& key) const { return Get(key.resource, key.ns, key.name); }
 
 ObjectPtr WatchCache::Get(std::string_view resource, std::string_view ns, std::string_view name) const {
   const ResourceState* state = Find(resource);

@@ -38,9 +38,7 @@ int Fail(const std::string& message) {
   return 1;
 }
 
-int Fail(const Status& status) {
-  return Fail(status.message());
-}
+int Fail(const Status& status) { return Fail(status.message()); }
 
 bool ParseDuration(std::string_view text, std::chrono::milliseconds* out) {
   struct Unit {

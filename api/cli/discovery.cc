@@ -55,9 +55,7 @@ bool InGroup(const ResourceType& type, std::string_view suffix) {
 
 }  // namespace
 
-bool ResourceType::Can(std::string_view verb) const {
-  return Holds(verbs, verb);
-}
+bool ResourceType::Can(std::string_view verb) const { return Holds(verbs, verb); }
 
 std::string ResourceType::Path(std::string_view name_space) const {
   std::string path = group.empty() ? "/api/" + version : "/apis/" + group + "/" + version;

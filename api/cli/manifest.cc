@@ -19,9 +19,7 @@ struct Piece {
   size_t line = 1;
 };
 
-bool Blank(std::string_view text) {
-  return text.find_first_not_of(" \t\r\n") == std::string_view::npos;
-}
+bool Blank(std::string_view text) { return text.find_first_not_of(" \t\r\n") == std::string_view::npos; }
 
 std::vector<Piece> SplitYaml(std::string_view text) {
   std::vector<Piece> out(1);

@@ -155,8 +155,6 @@ std::string YamlText(const Json& document) {
   return std::string(out.c_str(), out.size()) + "\n";
 }
 
-std::string JsonText(const Json& document) {
-  return document.dump(4) + "\n";
-}
+std::string JsonText(const Json& document) { return document.dump(4) + "\n"; }
 
 }  // namespace wherry::cli

@@ -123,9 +123,7 @@ struct Session::Impl {
 Session::Session(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 Session::~Session() = default;
 
-const Access& Session::access() const {
-  return impl_->access;
-}
+const Access& Session::access() const { return impl_->access; }
 
 Result<std::unique_ptr<Session>> Session::Open(Access access) {
   auto impl = std::make_unique<Impl>(std::move(access));

@@ -28,12 +28,8 @@ std::string Encode(std::string_view bytes, const char* alphabet, bool pad) {
 
 }  // namespace
 
-std::string Base64(std::string_view bytes) {
-  return Encode(bytes, kStandard, true);
-}
-std::string Base64Url(std::string_view bytes) {
-  return Encode(bytes, kUrl, false);
-}
+std::string Base64(std::string_view bytes) { return Encode(bytes, kStandard, true); }
+std::string Base64Url(std::string_view bytes) { return Encode(bytes, kUrl, false); }
 
 bool DecodeBase64Url(std::string_view text, std::string& out) {
   static constexpr std::array<int8_t, 256> kValues = [] {

@@ -17,13 +17,9 @@ using NamesPtr = std::unique_ptr<GENERAL_NAMES, OpensslFree<GENERAL_NAMES_free>>
 constexpr Duration kBackdate = std::chrono::hours(1);  // clocks of clients may be slow
 constexpr Duration kAuthorityLifetime = std::chrono::hours(24 * 3652);
 
-Status Failed(std::string_view what) {
-  return Status::Internal("pki: " + std::string(what) + ": " + OpensslError());
-}
+Status Failed(std::string_view what) { return Status::Internal("pki: " + std::string(what) + ": " + OpensslError()); }
 
-PkeyPtr NewKey() {
-  return PkeyPtr(EVP_EC_gen("P-256"));
-}
+PkeyPtr NewKey() { return PkeyPtr(EVP_EC_gen("P-256")); }
 
 template <typename Write>
 std::string Pem(Write write) {
@@ -76,9 +72,7 @@ bool AddNames(X509* certificate, const std::vector<std::string>& names) {
   return X509_add1_ext_i2d(certificate, NID_subject_alt_name, all.get(), 0, 0) == 1;
 }
 
-time_t Seconds(Time time) {
-  return std::chrono::floor<std::chrono::seconds>(time.time_since_epoch()).count();
-}
+time_t Seconds(Time time) { return std::chrono::floor<std::chrono::seconds>(time.time_since_epoch()).count(); }
 
 // Version, a random serial number, validity and the public key.
 X509Ptr NewCertificate(EVP_PKEY* key, Duration lifetime, Time now) {

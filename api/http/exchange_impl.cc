@@ -8,9 +8,7 @@
 namespace wherry::http {
 namespace {
 
-Status Gone() {
-  return Status::Unavailable("the peer closed the connection");
-}
+Status Gone() { return Status::Unavailable("the peer closed the connection"); }
 
 }  // namespace
 

@@ -273,9 +273,7 @@ Task<Status> HttpClient::Link::Write(std::vector<SharedBuffer> buffers) {
 HttpClient::HttpClient(asio::any_io_executor executor, Clock& clock, ClientOptions options)
     : executor_(std::move(executor)), clock_(clock), options_(std::move(options)) {}
 
-HttpClient::~HttpClient() {
-  Close();
-}
+HttpClient::~HttpClient() { Close(); }
 
 void HttpClient::Close() {
   if (kept_) kept_->Close();

@@ -26,13 +26,9 @@ std::string CoordinateOf(EVP_PKEY* key, const char* name) {
   return out;
 }
 
-Status Unauthorized(std::string message) {
-  return Status(Reason::kUnauthorized, std::move(message));
-}
+Status Unauthorized(std::string message) { return Status(Reason::kUnauthorized, std::move(message)); }
 
-const unsigned char* Bytes(std::string_view text) {
-  return reinterpret_cast<const unsigned char*>(text.data());
-}
+const unsigned char* Bytes(std::string_view text) { return reinterpret_cast<const unsigned char*>(text.data()); }
 
 }  // namespace
 

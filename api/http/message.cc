@@ -6,9 +6,7 @@
 namespace wherry::http {
 namespace {
 
-char Lower(char c) {
-  return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c;
-}
+char Lower(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; }
 
 int HexValue(char c) {
   if (c >= '0' && c <= '9') return c - '0';

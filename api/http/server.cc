@@ -142,9 +142,7 @@ uint16_t Server::port() const {
   return error ? uint16_t{0} : endpoint.port();
 }
 
-void Server::set_tls(TlsContextPtr tls) {
-  state_->options.tls = std::move(tls);
-}
+void Server::set_tls(TlsContextPtr tls) { state_->options.tls = std::move(tls); }
 
 Task<> Server::Shutdown(Duration grace) {
   const std::shared_ptr<State> state = state_;

@@ -20,9 +20,7 @@ int SelectAlpn(SSL*, const unsigned char** out, unsigned char* out_size, const u
   return SSL_TLSEXT_ERR_OK;
 }
 
-Status Failed(std::string_view what) {
-  return Status::Internal("tls: " + std::string(what) + ": " + OpensslError());
-}
+Status Failed(std::string_view what) { return Status::Internal("tls: " + std::string(what) + ": " + OpensslError()); }
 
 Status UseIdentity(SSL_CTX* context, const std::string& certificate, const std::string& key) {
   std::vector<X509Ptr> chain = ReadCertificates(certificate);
@@ -154,8 +152,6 @@ Result<std::shared_ptr<const TlsContext>> TlsContext::Client(const ClientTls& co
   return std::shared_ptr<const TlsContext>(std::move(out));
 }
 
-TlsContext::~TlsContext() {
-  SSL_CTX_free(context_);
-}
+TlsContext::~TlsContext() { SSL_CTX_free(context_); }
 
 }  // namespace wherry::http

@@ -202,9 +202,7 @@ Task<Status> Transport::Handshake(Duration limit, std::string host) {
   co_return Status();
 }
 
-bool Transport::resumed() const {
-  return ssl_ != nullptr && SSL_session_reused(ssl_) == 1;
-}
+bool Transport::resumed() const { return ssl_ != nullptr && SSL_session_reused(ssl_) == 1; }
 
 std::shared_ptr<const PeerIdentity> Transport::ReadPeer(std::string* error) const {
   if (ssl_ == nullptr) return nullptr;

@@ -26,9 +26,7 @@ void AddWarnings(const Call& call, http::Response& response) {
   }
 }
 
-std::string Dump(const Json& document) {
-  return document.dump(-1, ' ', false, Json::error_handler_t::replace);
-}
+std::string Dump(const Json& document) { return document.dump(-1, ' ', false, Json::error_handler_t::replace); }
 
 }  // namespace
 

@@ -12,9 +12,7 @@ namespace {
 
 using http::Request;
 
-Status UnknownPath() {
-  return Status(Reason::kNotFound, "the server could not find the requested resource");
-}
+Status UnknownPath() { return Status(Reason::kNotFound, "the server could not find the requested resource"); }
 
 // What the path of a resource request names; empty pieces are absent.
 struct ResourcePath {

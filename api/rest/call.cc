@@ -196,7 +196,8 @@ Result<Decoded> DecodeBody(const Request& request, const Type& type, const Group
   }
   for (const char* key : {"apiVersion", "kind"}) {
     const Json* value = FindPath(*document, key);
-    if (value && !value->is_string()) return Status::BadRequest(std::string(key) + " is no string, but " + JsonTypeName(*value));
+    if (value && !value->is_string())
+      return Status::BadRequest(std::string(key) + " is no string, but " + JsonTypeName(*value));
   }
   Status status = CheckType(gvk, StringAt(*document, "apiVersion"), StringAt(*document, "kind"));
   if (!status.ok()) return status;

@@ -9,9 +9,7 @@
 namespace wherry {
 namespace {
 
-const std::string& StoredResource(const Kind& kind) {
-  return kind.storage ? kind.storage->resource : kind.resource;
-}
+const std::string& StoredResource(const Kind& kind) { return kind.storage ? kind.storage->resource : kind.resource; }
 
 }  // namespace
 

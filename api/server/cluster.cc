@@ -47,19 +47,21 @@ Status PrepareDirectory(const std::string& path) {
   }
   if (!fs::is_directory(path, error)) return Status::Unavailable("the data directory " + path + " is not a directory");
   if (::access(path.c_str(), R_OK | W_OK | X_OK) != 0) {
-    return Status::Unavailable("the data directory " + path + " is not writable by this user: choose another with --data-dir");
+    return Status::Unavailable("the data directory " + path +
+                               " is not writable by this user: choose another with --data-dir");
   }
   struct stat info {};
   if (::stat(path.c_str(), &info) == 0 && info.st_uid != ::geteuid()) {
-    return Status::Unavailable("the data directory " + path + " belongs to another user (uid " + std::to_string(info.st_uid) +
-                               "): choose another with --data-dir");
+    return Status::Unavailable("the data directory " + path + " belongs to another user (uid " +
+                               std::to_string(info.st_uid) + "): choose another with --data-dir");
   }
   if (!fs::exists(path + "/wherry.db", error) && !fs::is_empty(path, error)) {
     // What a first start that was cut off may have left is ours; anything else is somebody's.
     for (const auto& entry : fs::directory_iterator(path, error)) {
       const std::string name = entry.path().filename();
       if (name == "pki" || name.starts_with("wherry.") || name.starts_with("warden.") || name == "kubeconfig") continue;
-      return Status::Unavailable("the data directory " + path + " is not empty and holds no wherry database (it has \"" + name +
+      return Status::Unavailable("the data directory " + path +
+                                 " is not empty and holds no wherry database (it has \"" + name +
                                  "\"): choose another with --data-dir");
     }
   }
@@ -135,9 +137,11 @@ Task<> Cluster::State::Begin() {
 
 Task<> Cluster::State::End() {
   if (options.stop_pods) {
-    spdlog::info("stopping pods grace={}s", std::chrono::duration_cast<std::chrono::seconds>(options.stop_grace).count());
+    spdlog::info("stopping pods grace={}s",
+                 std::chrono::duration_cast<std::chrono::seconds>(options.stop_grace).count());
   } else {
-    spdlog::info("leaving {} pods running, to be adopted by the next server on {}", plane->agents().pod_count(), options.data_dir);
+    spdlog::info("leaving {} pods running, to be adopted by the next server on {}", plane->agents().pod_count(),
+                 options.data_dir);
   }
   co_await server->Shutdown(std::chrono::seconds(2));
   plane->Stop();
@@ -171,7 +175,8 @@ Result<std::unique_ptr<Cluster>> Cluster::Open(ClusterOptions options) {
     const Result<Cidr> range = Cidr::Parse(options.pod_cidr);
     if (!range.ok()) return range.status();
     if ((range->base >> 24) != 127 || range->bits < 8 || range->bits > 24) {
-      return Status(Reason::kInvalid, "--pod-cidr " + options.pod_cidr + " is not a block of at least a /24 within 127.0.0.0/8");
+      return Status(Reason::kInvalid,
+                    "--pod-cidr " + options.pod_cidr + " is not a block of at least a /24 within 127.0.0.0/8");
     }
     plane.agent.pod_cidr = range->ToString();
   } else {
@@ -195,8 +200,9 @@ Result<std::unique_ptr<Cluster>> Cluster::Open(ClusterOptions options) {
 
   // The port is found out before anything acts, because pods and the kubernetes Service are told of it.
   State* self = state.get();
-  state->server = std::make_unique<http::Server>(state->io.get_executor(), *state->clock, std::move(server),
-                                                 [self](http::ExchangePtr exchange) { return self->api->Handle(std::move(exchange)); });
+  state->server = std::make_unique<http::Server>(
+      state->io.get_executor(), *state->clock, std::move(server),
+      [self](http::ExchangePtr exchange) { return self->api->Handle(std::move(exchange)); });
   status = state->server->Start();
   if (!status.ok()) {
     return Status(status.reason(), status.message() + ": choose another port with --port (0 = any free one)");
@@ -214,7 +220,8 @@ Result<std::unique_ptr<Cluster>> Cluster::Open(ClusterOptions options) {
     self->processes = std::make_unique<ProcessRuntime>(self->io, *self->clock, std::move(process_options));
     return self->processes.get();
   };
-  Result<std::unique_ptr<ControlPlane>> opened = ControlPlane::Open(std::move(plane), state->io.get_executor(), *state->clock);
+  Result<std::unique_ptr<ControlPlane>> opened =
+      ControlPlane::Open(std::move(plane), state->io.get_executor(), *state->clock);
   if (!opened.ok()) return opened.status();
   state->plane = std::move(*opened);
 

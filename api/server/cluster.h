@@ -13,12 +13,12 @@ namespace wherry {
 
 // How a cluster is set up. Paths may be relative; everything else is fixed once it runs.
 struct ClusterOptions {
-  std::string data_dir;           // made when absent (0700); holds the database, keys, logs and pods
-  int nodes = 3;                  // pseudo-nodes to register at start: node-1 … node-N
+  std::string data_dir;  // made when absent (0700); holds the database, keys, logs and pods
+  int nodes = 3;         // pseudo-nodes to register at start: node-1 … node-N
   std::string address = "127.0.0.1";
-  uint16_t port = 6443;           // 0 = any free one
-  // Where nodes get their /24 of pod addresses, within 127.0.0.0/8. "" = 127.64.0.0/10, beginning at a place of its own for each
-  // data directory, so that clusters on one machine keep out of each other's way.
+  uint16_t port = 6443;  // 0 = any free one
+  // Where nodes get their /24 of pod addresses, within 127.0.0.0/8. "" = 127.64.0.0/10, beginning at a place of its own
+  // for each data directory, so that clusters on one machine keep out of each other's way.
   std::string pod_cidr;
   Durability durability = Durability::kFull;
   // On Stop: end the pods' processes, or leave them to be adopted by the next server over the same data directory.
@@ -34,7 +34,8 @@ struct ClusterOptions {
 // Open, Run and destruction belong to one thread; Stop may be called from any, also from a signal handler's thread.
 class Cluster {
  public:
-  // Errors name what is wrong and the remedy: the port is in use, the directory is not ours, another server runs on it …
+  // Errors name what is wrong and the remedy: the port is in use, the directory is not ours, another server runs on it
+  // …
   static Result<std::unique_ptr<Cluster>> Open(ClusterOptions options);
   ~Cluster();
   Cluster(const Cluster&) = delete;

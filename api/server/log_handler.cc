@@ -37,15 +37,19 @@ Result<LogOptions> ReadLogOptions(const http::Request& request) {
   }
   if (const std::string since = QueryString(request, "sinceTime"); !since.empty()) {
     Time time;
-    if (!ParseTime(since, &time)) return Status::BadRequest("sinceTime: parsing time \"" + since + "\": it is no RFC 3339 time");
+    if (!ParseTime(since, &time))
+      return Status::BadRequest("sinceTime: parsing time \"" + since + "\": it is no RFC 3339 time");
     options.since_time = time;
     if (options.since_seconds) {
-      return Status(Reason::kInvalid, "PodLogOptions \"\" is invalid: : Forbidden: at most one of `sinceTime` or `sinceSeconds` may be specified");
+      return Status(
+          Reason::kInvalid,
+          "PodLogOptions \"\" is invalid: : Forbidden: at most one of `sinceTime` or `sinceSeconds` may be specified");
     }
   }
   if (const std::string stream = QueryString(request, "stream"); !stream.empty()) {
     if (stream != "All" && stream != "Stdout" && stream != "Stderr") {
-      return InvalidOption("stream", "Unsupported value: \"" + stream + "\": supported values: \"All\", \"Stderr\", \"Stdout\"");
+      return InvalidOption("stream",
+                           "Unsupported value: \"" + stream + "\": supported values: \"All\", \"Stderr\", \"Stdout\"");
     }
     options.stream = stream;
   }
@@ -59,7 +63,8 @@ Task<> ServeLog(std::shared_ptr<Call> call, ControlPlane& plane) {
   Result<LogOptions> options = ReadLogOptions(call->request());
   if (!options.ok()) co_return RespondStatus(exchange, options.status());
   const bool follow = options->follow;
-  Result<std::unique_ptr<LogStream>> log = plane.agents().OpenLog(pod, QueryString(call->request(), "container"), std::move(*options));
+  Result<std::unique_ptr<LogStream>> log =
+      plane.agents().OpenLog(pod, QueryString(call->request(), "container"), std::move(*options));
   if (!log.ok()) co_return RespondStatus(exchange, log.status());
 
   http::Response head;

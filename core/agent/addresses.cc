@@ -27,8 +27,8 @@ Result<Cidr> Cidr::Parse(std::string_view text) {
 std::string Cidr::ToString() const { return FormatAddress(base) + "/" + std::to_string(bits); }
 
 std::string FormatAddress(uint32_t address) {
-  return std::to_string(address >> 24) + "." + std::to_string(address >> 16 & 255) + "." + std::to_string(address >> 8 & 255) + "." +
-         std::to_string(address & 255);
+  return std::to_string(address >> 24) + "." + std::to_string(address >> 16 & 255) + "." +
+         std::to_string(address >> 8 & 255) + "." + std::to_string(address & 255);
 }
 
 bool ParseAddress(std::string_view text, uint32_t* out) {
@@ -40,7 +40,8 @@ bool ParseAddress(std::string_view text, uint32_t* out) {
 
 bool NodeBlocks::Reserve(const std::string& node, const std::string& cidr, bool loopback) {
   Result<Cidr> block = Cidr::Parse(cidr);
-  if (!block.ok() || (loopback && !kLoopback.Contains(block->base)) || block->bits < 16 || block->bits > 30) return false;
+  if (!block.ok() || (loopback && !kLoopback.Contains(block->base)) || block->bits < 16 || block->bits > 30)
+    return false;
   const std::string text = block->ToString();
   const auto [holder, fresh] = node_of_.try_emplace(text, node);
   if (!fresh) return holder->second == node;

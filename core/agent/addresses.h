@@ -23,15 +23,15 @@ struct Cidr {
 std::string FormatAddress(uint32_t address);
 bool ParseAddress(std::string_view text, uint32_t* out);  // dotted quad
 
-// Hands out the /24 blocks of the cluster's loopback range to nodes. A block goes back when its node is gone, and the search
-// moves on from the last one given, so that a block rests before it is used again.
+// Hands out the /24 blocks of the cluster's loopback range to nodes. A block goes back when its node is gone, and the
+// search moves on from the last one given, so that a block rests before it is used again.
 class NodeBlocks {
  public:
   // REQUIRES: range is a block of at least one /24. The search begins at the /24 number `first`.
   explicit NodeBlocks(Cidr range, uint32_t first = 0) : range_(range), next_(first) {}
 
-  // Notes the block a node already has (spec.podCIDR). False when it is not a block of 4 to 65,536 addresses, another node has
-  // it, or it lies outside 127.0.0.0/8 and `loopback` is asked for, as real processes need.
+  // Notes the block a node already has (spec.podCIDR). False when it is not a block of 4 to 65,536 addresses, another
+  // node has it, or it lies outside 127.0.0.0/8 and `loopback` is asked for, as real processes need.
   bool Reserve(const std::string& node, const std::string& cidr, bool loopback);
   // A free block; the same again for the same node. kServiceUnavailable when all are taken.
   Result<std::string> Allocate(const std::string& node);
@@ -44,8 +44,8 @@ class NodeBlocks {
   uint32_t next_;
 };
 
-// The addresses of one node's block: the first usable one is the node's own, the others go to pods, and stay with a pod while
-// its object still tells them.
+// The addresses of one node's block: the first usable one is the node's own, the others go to pods, and stay with a pod
+// while its object still tells them.
 class PodAddressPool {
  public:
   explicit PodAddressPool(Cidr block) : block_(block), next_(2) {}
@@ -53,8 +53,8 @@ class PodAddressPool {
   std::string node_address() const { return FormatAddress(block_.base + 1); }
   // The address a pod's status already tells. False when it is not of this block or another pod's.
   bool Reserve(const std::string& uid, const std::string& address);
-  // A free address, the same again for the same pod; "" when none is left. Addresses of finished pods are only taken when no
-  // other is free.
+  // A free address, the same again for the same pod; "" when none is left. Addresses of finished pods are only taken
+  // when no other is free.
   std::string Allocate(const std::string& uid);
   void MarkFinished(const std::string& uid);
   void Release(const std::string& uid);

@@ -11,15 +11,15 @@ namespace wherry {
 
 // How the node agents of this process are set up. Constant after start.
 struct AgentOptions {
-  std::string data_dir;                       // pods/ and logs/ live here; absolute
+  std::string data_dir;  // pods/ and logs/ live here; absolute
   std::string version = "0.1.0";
-  std::string pod_cidr = "127.64.0.0/10";     // of all nodes; within 127.0.0.0/8
-  uint32_t first_block = 0;                   // which /24 of it the first node gets: clusters of one machine begin apart
+  std::string pod_cidr = "127.64.0.0/10";  // of all nodes; within 127.0.0.0/8
+  uint32_t first_block = 0;                // which /24 of it the first node gets: clusters of one machine begin apart
   std::map<std::string, std::string> capacity;  // of every node, over what the host has
   // Added to ports below 1024 that pods may not bind: 0 as root, else 8000.
   int privileged_port_offset = 0;
-  std::string service_host, service_port;     // KUBERNETES_SERVICE_HOST and _PORT: where pods reach the API; "" = not told
-  TokenSource tokens;                         // for projected service account tokens; empty = none are issued
+  std::string service_host, service_port;  // KUBERNETES_SERVICE_HOST and _PORT: where pods reach the API; "" = not told
+  TokenSource tokens;                      // for projected service account tokens; empty = none are issued
   PressureThresholds pressure;
 
   // Leases of nodes with real processes, as the kubelet's defaults.

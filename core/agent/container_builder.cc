@@ -22,7 +22,8 @@ constexpr const char* kPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin
 // "data-dir" → "DATA_DIR".
 std::string VariableName(std::string_view text) {
   std::string out;
-  for (const char c : text) out += std::isalnum(static_cast<unsigned char>(c)) ? static_cast<char>(std::toupper(c)) : '_';
+  for (const char c : text)
+    out += std::isalnum(static_cast<unsigned char>(c)) ? static_cast<char>(std::toupper(c)) : '_';
   return out;
 }
 
@@ -50,9 +51,16 @@ std::string ExpandFile(const std::string& text, const Environment& env) {
 
 class Builder {
  public:
-  Builder(const AgentOptions& options, const WatchCache& cache, const Json& pod, size_t index, int attempt, const PodSite& site)
-      : options_(options), cache_(cache), pod_(pod), container_(ContainerAt(pod, index)), attempt_(attempt), site_(site),
-        name_(StringAt(container_, "name")), directory_(site.directory / name_) {}
+  Builder(const AgentOptions& options, const WatchCache& cache, const Json& pod, size_t index, int attempt,
+          const PodSite& site)
+      : options_(options),
+        cache_(cache),
+        pod_(pod),
+        container_(ContainerAt(pod, index)),
+        attempt_(attempt),
+        site_(site),
+        name_(StringAt(container_, "name")),
+        directory_(site.directory / name_) {}
 
   Result<BuiltContainer> Build() {
     Status step = FindItsImage();
@@ -88,7 +96,9 @@ class Builder {
     if (command_.empty()) return UnknownImage(reference);
     built_.image_id = image_ ? "wherry://images/" + image_->name : "wherry://host";
     if (image_ && !image_->root_directory.empty()) {
-      return ContainerRefusal("CreateContainerError", "Image " + image_->name + " has a rootDirectory, which this node's runtime cannot give a program");
+      return ContainerRefusal(
+          "CreateContainerError",
+          "Image " + image_->name + " has a rootDirectory, which this node's runtime cannot give a program");
     }
     return {};
   }
@@ -106,26 +116,28 @@ class Builder {
       error.clear();
       fs::create_directories(working, error);
     }
-    if (error) return ContainerRefusal("CreateContainerError", "cannot make " + directory_.string() + ": " + error.message());
+    if (error)
+      return ContainerRefusal("CreateContainerError", "cannot make " + directory_.string() + ": " + error.message());
     built_.spec.working_directory = working.string();
     return {};
   }
 
   Status MakeEnvironment() {
     const bool host_network = BoolAt(pod_, "spec.hostNetwork");
-    env_ = {{"PATH", kPath},
-            {"HOME", directory_.string()},
-            {"HOSTNAME", host_network ? site_.node_name : StringAt(pod_, "spec.hostname", StringAt(pod_, "metadata.name"))},
-            {"WHERRY_POD_IP", site_.pod_ip},
-            {"WHERRY_POD_NAME", StringAt(pod_, "metadata.name")},
-            {"WHERRY_POD_NAMESPACE", StringAt(pod_, "metadata.namespace")},
-            {"WHERRY_POD_UID", StringAt(pod_, "metadata.uid")},
-            {"WHERRY_NODE_NAME", site_.node_name},
-            {"WHERRY_NODE_IP", site_.node_address},
-            {"WHERRY_NODE_LOGS", (fs::path(options_.data_dir) / "nodes" / site_.node_name / "containers").string()},
-            {"WHERRY_CONTAINER_DIR", directory_.string()},
-            {"WHERRY_IMAGE", StringAt(container_, "image")},
-            {"WHERRY_USER", UserName()}};
+    env_ = {
+        {"PATH", kPath},
+        {"HOME", directory_.string()},
+        {"HOSTNAME", host_network ? site_.node_name : StringAt(pod_, "spec.hostname", StringAt(pod_, "metadata.name"))},
+        {"WHERRY_POD_IP", site_.pod_ip},
+        {"WHERRY_POD_NAME", StringAt(pod_, "metadata.name")},
+        {"WHERRY_POD_NAMESPACE", StringAt(pod_, "metadata.namespace")},
+        {"WHERRY_POD_UID", StringAt(pod_, "metadata.uid")},
+        {"WHERRY_NODE_NAME", site_.node_name},
+        {"WHERRY_NODE_IP", site_.node_address},
+        {"WHERRY_NODE_LOGS", (fs::path(options_.data_dir) / "nodes" / site_.node_name / "containers").string()},
+        {"WHERRY_CONTAINER_DIR", directory_.string()},
+        {"WHERRY_IMAGE", StringAt(container_, "image")},
+        {"WHERRY_USER", UserName()}};
     if (!options_.service_host.empty()) {
       const std::string& host = options_.service_host;
       const std::string& port = options_.service_port;
@@ -154,8 +166,8 @@ class Builder {
     return AddMounts();
   }
 
-  // In this release a volume lives below the pod's directory: variables tell where, and mount paths in what the pod itself
-  // wrote are replaced by the place.
+  // In this release a volume lives below the pod's directory: variables tell where, and mount paths in what the pod
+  // itself wrote are replaced by the place.
   Status AddMounts() {
     for (const auto& [volume, path] : site_.volumes) env_.emplace_back("WHERRY_VOLUME_" + VariableName(volume), path);
     Result<MountMap> mounts = ContainerMounts(container_, site_.volumes, env_);
@@ -199,11 +211,13 @@ class Builder {
       if (missing.empty() && FindProgram(program, path).empty()) missing = program;
     }
     std::string program = command_.front();
-    if (program.find('/') != std::string::npos && program.front() != '/') program = built_.spec.working_directory + "/" + program;
+    if (program.find('/') != std::string::npos && program.front() != '/')
+      program = built_.spec.working_directory + "/" + program;
     const bool own_file = program.starts_with(directory_.string() + "/");
     if (missing.empty() && !own_file && FindProgram(program, path).empty()) missing = command_.front();
     if (missing.empty()) return {};
-    std::string message = "Image " + image_->name + " needs the program \"" + missing + "\", which this machine does not have";
+    std::string message =
+        "Image " + image_->name + " needs the program \"" + missing + "\", which this machine does not have";
     if (!image_->package.empty()) message += ": apt-get install " + image_->package;
     return ContainerRefusal("ErrImagePull", message);
   }
@@ -213,7 +227,8 @@ class Builder {
     for (const ImageView::File& file : image_->files) {
       const fs::path relative = fs::path(file.path).lexically_normal();
       if (relative.is_absolute() || relative.empty() || *relative.begin() == "..") {
-        return ContainerRefusal("CreateContainerError", "Image " + image_->name + ": file path \"" + file.path + "\" leads out of the container's directory");
+        return ContainerRefusal("CreateContainerError", "Image " + image_->name + ": file path \"" + file.path +
+                                                            "\" leads out of the container's directory");
       }
       const fs::path path = directory_ / relative;
       std::error_code error;
@@ -236,7 +251,9 @@ class Builder {
       const std::string& text = image_->user;
       if (std::from_chars(text.data(), text.data() + text.size(), user).ptr != text.data() + text.size()) {
         const passwd* entry = getpwnam(text.c_str());
-        if (!entry) return ContainerRefusal("CreateContainerError", "unable to find user " + text + ": no matching entries in passwd file");
+        if (!entry)
+          return ContainerRefusal("CreateContainerError",
+                                  "unable to find user " + text + ": no matching entries in passwd file");
         user = entry->pw_uid;
         if (group < 0) group = entry->pw_gid;
       }
@@ -244,14 +261,17 @@ class Builder {
     if (user < 0 && group < 0) return {};
     if (geteuid() != 0) {
       if (user >= 0 && user != static_cast<int64_t>(geteuid())) {
-        built_.notes.push_back("container " + name_ + " asks to run as user " + std::to_string(user) + "; without root it runs as " + UserName());
+        built_.notes.push_back("container " + name_ + " asks to run as user " + std::to_string(user) +
+                               "; without root it runs as " + UserName());
       }
       return {};
     }
     built_.spec.run_as_user = user;
     built_.spec.run_as_group = group >= 0 ? group : user;
-    if (user > 0 && chown(directory_.c_str(), static_cast<uid_t>(user), static_cast<gid_t>(built_.spec.run_as_group)) != 0) {
-      return ContainerRefusal("CreateContainerError", "cannot give " + directory_.string() + " to user " + std::to_string(user));
+    if (user > 0 &&
+        chown(directory_.c_str(), static_cast<uid_t>(user), static_cast<gid_t>(built_.spec.run_as_group)) != 0) {
+      return ContainerRefusal("CreateContainerError",
+                              "cannot give " + directory_.string() + " to user " + std::to_string(user));
     }
     return {};
   }
@@ -282,8 +302,8 @@ const Json& ContainerAt(const Json& pod, size_t index) {
   return index < inits ? init->at(index) : pod.at("spec").at("containers").at(index - inits);
 }
 
-Result<BuiltContainer> BuildContainer(const AgentOptions& options, const WatchCache& cache, const Json& pod, size_t index,
-                                      int attempt, const PodSite& site) {
+Result<BuiltContainer> BuildContainer(const AgentOptions& options, const WatchCache& cache, const Json& pod,
+                                      size_t index, int attempt, const PodSite& site) {
   return Builder(options, cache, pod, index, attempt, site).Build();
 }
 

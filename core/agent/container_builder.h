@@ -12,8 +12,8 @@
 
 namespace wherry {
 
-// On a Pod with hostNetwork: "machine" leaves its wildcard binds alone, so that it listens on every address of the machine.
-// Without it such a pod listens on its node's own address, so that each pseudo-node can run one.
+// On a Pod with hostNetwork: "machine" leaves its wildcard binds alone, so that it listens on every address of the
+// machine. Without it such a pod listens on its node's own address, so that each pseudo-node can run one.
 inline constexpr std::string_view kHostNetworkKey = "wherry.dev/host-network";
 // On a Pod: "false" leaves mount paths in commands, arguments and env values as they are written.
 inline constexpr std::string_view kTranslateKey = "wherry.dev/translate-paths";
@@ -21,8 +21,8 @@ inline constexpr std::string_view kTranslateKey = "wherry.dev/translate-paths";
 // Where one pod lives: what the agent gave it on its node.
 struct PodSite {
   std::string node_name, node_address, pod_ip;
-  std::filesystem::path directory;      // <data>/pods/<uid>
-  std::filesystem::path log_directory;  // <data>/logs/<ns>_<pod>_<uid>
+  std::filesystem::path directory;             // <data>/pods/<uid>
+  std::filesystem::path log_directory;         // <data>/logs/<ns>_<pod>_<uid>
   std::map<std::string, std::string> volumes;  // name → path
   int64_t node_milli_cpu = 0, node_memory = 0, node_ephemeral = 0;
 };
@@ -36,10 +36,10 @@ struct BuiltContainer {
 // The containers of a pod in the planner's order: init containers, then main ones.
 const Json& ContainerAt(const Json& pod, size_t index);
 
-// Resolves a container of a pod to what its runtime starts: image, command, environment, directories and the image's files.
-// Blocks for small file operations. Errors carry the waiting reason in details().causes[0].reason: ErrImagePull,
+// Resolves a container of a pod to what its runtime starts: image, command, environment, directories and the image's
+// files. Blocks for small file operations. Errors carry the waiting reason in details().causes[0].reason: ErrImagePull,
 // CreateContainerConfigError or CreateContainerError.
-Result<BuiltContainer> BuildContainer(const AgentOptions& options, const WatchCache& cache, const Json& pod, size_t index,
-                                      int attempt, const PodSite& site);
+Result<BuiltContainer> BuildContainer(const AgentOptions& options, const WatchCache& cache, const Json& pod,
+                                      size_t index, int attempt, const PodSite& site);
 
 }  // namespace wherry

@@ -14,33 +14,35 @@ namespace wherry {
 
 // One container to run, fully resolved: no references left to objects of the cluster.
 struct ContainerSpec {
-  // Names the run for ever: "<pod uid>/<container name>/<attempt>". Starting an id twice is an error, so nothing runs twice.
+  // Names the run for ever: "<pod uid>/<container name>/<attempt>". Starting an id twice is an error, so nothing runs
+  // twice.
   std::string id;
-  std::vector<std::string> argv;                            // argv[0] is looked up in env's PATH when it has no slash
-  std::vector<std::pair<std::string, std::string>> env;     // exactly this environment
-  std::string working_directory;                            // exists
+  std::vector<std::string> argv;                         // argv[0] is looked up in env's PATH when it has no slash
+  std::vector<std::pair<std::string, std::string>> env;  // exactly this environment
+  std::string working_directory;                         // exists
   // stdout and stderr go here in the CRI log format ("<RFC3339Nano> stdout F text"), rotated at the size.
   std::string log_path;
   int64_t log_max_bytes = 10 << 20;
-  int log_max_files = 5;                                    // including the current one
-  // The pod's own loopback address: binds to a wildcard address are steered to it (DESIGN, decision 8). "" = host network.
+  int log_max_files = 5;  // including the current one
+  // The pod's own loopback address: binds to a wildcard address are steered to it (DESIGN, decision 8). "" = host
+  // network.
   std::string bind_address;
   // Added to ports below 1024 that this user may not bind (0 = refuse them as the kernel does).
   int privileged_port_offset = 0;
-  int64_t run_as_user = -1, run_as_group = -1;              // -1 = ours
+  int64_t run_as_user = -1, run_as_group = -1;  // -1 = ours
 };
 
 // What became of a container that was once started.
 struct ContainerState {
   std::string id;
   bool running = false;
-  int pid = 0;              // of the container's first process
+  int pid = 0;  // of the container's first process
   Time started_at{};
-  Time finished_at{};       // when not running
-  int exit_code = 0;        // when not running: the status, or 128+signal
-  int signal = 0;           // that ended it, or 0
-  bool lost = false;        // the exit status could not be learnt (reboot, warden gone): treat as failed, exit_code 255
-  std::string steered_note; // e.g. "port 80 is served on port 8080: …"; "" = nothing to say
+  Time finished_at{};  // when not running
+  int exit_code = 0;   // when not running: the status, or 128+signal
+  int signal = 0;      // that ended it, or 0
+  bool lost = false;   // the exit status could not be learnt (reboot, warden gone): treat as failed, exit_code 255
+  std::string steered_note;  // e.g. "port 80 is served on port 8080: …"; "" = nothing to say
 };
 
 // Runs containers for one or many node agents: real processes behind the warden, or simulated ones on the clock.
@@ -54,8 +56,8 @@ class ContainerRuntime {
   // Starts a container. Errors carry the reason of the container's waiting state in details().causes[0].reason
   // (RunContainerError, CreateContainerError) and a message that names the program and why it did not start.
   virtual Task<Result<ContainerState>> Start(ContainerSpec spec) = 0;
-  // Sends a signal to the container: SIGTERM goes to its first process's group, SIGKILL to everything in its session and all
-  // descendants. Ok when it has ended already.
+  // Sends a signal to the container: SIGTERM goes to its first process's group, SIGKILL to everything in its session
+  // and all descendants. Ok when it has ended already.
   virtual Task<Status> Signal(std::string id, int signal) = 0;
   // Forgets an ended container, after killing what it may have left behind. Ok when unknown.
   virtual Task<Status> Remove(std::string id) = 0;

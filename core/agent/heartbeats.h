@@ -9,8 +9,8 @@
 
 namespace wherry {
 
-// Calls back for each of many names every so often, behind one timer: a wheel with a slot per second, so that thousands of nodes
-// cost one wake-up a second at most, and none while no slot is due. Control thread only.
+// Calls back for each of many names every so often, behind one timer: a wheel with a slot per second, so that thousands
+// of nodes cost one wake-up a second at most, and none while no slot is due. Control thread only.
 class Heartbeats {
  public:
   Heartbeats(Clock& clock, std::function<void(const std::string& name)> beat) : clock_(clock), beat_(std::move(beat)) {}
@@ -18,8 +18,8 @@ class Heartbeats {
   Heartbeats(const Heartbeats&) = delete;
   Heartbeats& operator=(const Heartbeats&) = delete;
 
-  // The next call for `name` comes in the first whole second (of the monotonic clock) at or after `delay`; replaces the one
-  // that was planned.
+  // The next call for `name` comes in the first whole second (of the monotonic clock) at or after `delay`; replaces the
+  // one that was planned.
   void Schedule(const std::string& name, Duration delay);
   void Forget(const std::string& name);
   bool planned(const std::string& name) const { return slot_of_.contains(name); }

@@ -68,7 +68,8 @@ HostFacts ReadHostFacts(const std::string& data_dir) {
   facts.cpus = static_cast<int>(std::max(1u, std::thread::hardware_concurrency()));
   facts.memory_bytes = MemInfo("MemTotal");
   struct statvfs disk {};
-  if (statvfs(Existing(data_dir).c_str(), &disk) == 0) facts.storage_bytes = static_cast<int64_t>(disk.f_blocks * disk.f_frsize);
+  if (statvfs(Existing(data_dir).c_str(), &disk) == 0)
+    facts.storage_bytes = static_cast<int64_t>(disk.f_blocks * disk.f_frsize);
   facts.machine_id = FirstLine("/etc/machine-id");
   facts.boot_id = FirstLine("/proc/sys/kernel/random/boot_id");
   if (facts.machine_id.empty()) facts.machine_id = "0";

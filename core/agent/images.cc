@@ -67,7 +67,8 @@ ImageView::Pattern NormalisePattern(std::string_view pattern) {
   } else {
     out.any_version = !open && TagAt(out.glob) == std::string::npos;
   }
-  out.literals = static_cast<size_t>(std::count_if(out.glob.begin(), out.glob.end(), [](char c) { return c != '*' && c != '?'; }));
+  out.literals =
+      static_cast<size_t>(std::count_if(out.glob.begin(), out.glob.end(), [](char c) { return c != '*' && c != '?'; }));
   return out;
 }
 
@@ -149,11 +150,12 @@ std::vector<std::string> CombineCommand(const Json& container, const ImageView* 
 Status UnknownImage(const std::string& reference) {
   std::string name(reference.substr(0, reference.find_first_of(":@", reference.rfind('/') + 1)));
   name = name.substr(name.rfind('/') + 1);
-  const std::string message =
-      "no Image object matches \"" + NormaliseImage(reference) +
-      "\" and the container has no command; images are names for local programs here. Add one: echo '{\"apiVersion\":\"wherry.dev/v1\","
-      "\"kind\":\"Image\",\"metadata\":{\"name\":\"" + name + "\"},\"spec\":{\"references\":[\"" + reference + "\"],\"command\":[\"/path/to/" + name +
-      "\"]}}' | kubectl apply -f -";
+  const std::string message = "no Image object matches \"" + NormaliseImage(reference) +
+                              "\" and the container has no command; images are names for local programs here. Add one: "
+                              "echo '{\"apiVersion\":\"wherry.dev/v1\","
+                              "\"kind\":\"Image\",\"metadata\":{\"name\":\"" +
+                              name + "\"},\"spec\":{\"references\":[\"" + reference + "\"],\"command\":[\"/path/to/" +
+                              name + "\"]}}' | kubectl apply -f -";
   StatusDetails details;
   details.causes.push_back({"ErrImagePull", message, ""});
   return Status(Reason::kInvalid, message, std::move(details));

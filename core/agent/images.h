@@ -26,9 +26,9 @@ struct ImageView {
     int mode;
   };
   struct Pattern {
-    std::string glob;         // normalised
-    bool any_version = false; // matches the name alone, whatever the tag or digest
-    size_t literals = 0;      // characters that are no wildcards: how specific it is
+    std::string glob;          // normalised
+    bool any_version = false;  // matches the name alone, whatever the tag or digest
+    size_t literals = 0;       // characters that are no wildcards: how specific it is
     bool Matches(std::string_view normalised) const;
   };
   std::string name;
@@ -44,10 +44,12 @@ struct ImageView {
 ImageView::Pattern NormalisePattern(std::string_view pattern);
 bool GlobMatches(std::string_view glob, std::string_view text);
 
-// The Image object for a reference: the match with the most literal characters; of equals the first by name. Null = none.
+// The Image object for a reference: the match with the most literal characters; of equals the first by name. Null =
+// none.
 ObjectPtr FindImage(const WatchCache& cache, std::string_view reference);
 
-// What a container runs: its own command and args over the image's, as Kubernetes combines them. Empty = nothing to run.
+// What a container runs: its own command and args over the image's, as Kubernetes combines them. Empty = nothing to
+// run.
 std::vector<std::string> CombineCommand(const Json& container, const ImageView* image);
 
 // The refusal for a container without a command whose image nobody knows: says how to add it.

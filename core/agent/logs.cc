@@ -38,8 +38,10 @@ class File {
     return fstat(fd_, &info) == 0 ? info.st_size : 0;
   }
   bool IsAt(const std::string& path) const {
-    struct stat mine {}, there {};
-    return fstat(fd_, &mine) == 0 && stat(path.c_str(), &there) == 0 && mine.st_ino == there.st_ino && mine.st_dev == there.st_dev;
+    struct stat mine {
+    }, there{};
+    return fstat(fd_, &mine) == 0 && stat(path.c_str(), &there) == 0 && mine.st_ino == there.st_ino &&
+           mine.st_dev == there.st_dev;
   }
   std::string ReadAt(int64_t at, size_t length) const {
     std::string out(length, '\0');
@@ -109,10 +111,12 @@ Result<LogTarget> FindLog(const Json& pod, const std::string& asked, bool previo
   target.container = asked;
   if (asked.empty()) {
     const Json* annotations = FindPath(pod, "metadata.annotations");
-    if (annotations && annotations->is_object()) target.container = annotations->value("kubectl.kubernetes.io/default-container", "");
+    if (annotations && annotations->is_object())
+      target.container = annotations->value("kubectl.kubernetes.io/default-container", "");
     if (target.container.empty() && main.size() == 1) target.container = main.front();
     if (target.container.empty()) {
-      std::string message = "a container name must be specified for pod " + pod_name + ", choose one of: " + Bracketed(main);
+      std::string message =
+          "a container name must be specified for pod " + pod_name + ", choose one of: " + Bracketed(main);
       if (!init.empty()) message += " or one of the init containers: " + Bracketed(init);
       return Status::BadRequest(message);
     }
@@ -238,7 +242,8 @@ class LogStream::Reader {
   }
 
   bool Wanted(const Line& line) const {
-    return options_.stream == "All" || (options_.stream == "Stdout" ? line.stream == "stdout" : line.stream == "stderr");
+    return options_.stream == "All" ||
+           (options_.stream == "Stdout" ? line.stream == "stdout" : line.stream == "stderr");
   }
 
   bool NextFile() {
@@ -288,10 +293,10 @@ class LogStream::Reader {
   std::optional<Time> since_;
   std::optional<int64_t> left_;  // bytes that may still be given
   bool opened_ = false;
-  std::vector<File> files_;      // oldest first
+  std::vector<File> files_;  // oldest first
   size_t at_ = 0;
-  std::string pending_;          // an unfinished line
-  bool continued_ = false;       // the last line given was partial
+  std::string pending_;     // an unfinished line
+  bool continued_ = false;  // the last line given was partial
 
   std::optional<int64_t> tail_left_;
   bool seeking_ = false;
@@ -301,7 +306,8 @@ class LogStream::Reader {
 };
 
 LogStream::LogStream(Clock& clock, std::string path, LogOptions options, std::function<bool()> ended)
-    : clock_(clock), ended_(options.follow ? std::move(ended) : [] { return true; }),
+    : clock_(clock),
+      ended_(options.follow ? std::move(ended) : [] { return true; }),
       reader_(std::make_unique<Reader>(std::move(path), std::move(options), clock.Now())) {}
 
 LogStream::~LogStream() = default;

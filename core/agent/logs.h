@@ -35,14 +35,13 @@ struct LogTarget {
   bool empty = false;  // there is nothing yet: a pod that no node has
 };
 
-// Finds the run, from the pod's status, as the kubelet and the API server decide it. kBadRequest: no container named though there
-// are several (`a container name must be specified for pod p, choose one of: [a b]`), no such container, one that has not
-// started (`container "c" in pod "p" is waiting to start: ContainerCreating`), no previous run.
+// Finds the run, from the pod's status, as the kubelet and the API server decide it. kBadRequest: no container named
+// though there are several (`a container name must be specified for pod p, choose one of: [a b]`), no such container,
+// one that has not started (`container "c" in pod "p" is waiting to start: ContainerCreating`), no previous run.
 Result<LogTarget> FindLog(const Json& pod, const std::string& container, bool previous);
 
-// The text of one container's log: CRI files (`path`, and rotated before it path.1, path.2 …) read in pieces, oldest line
-// first, stdout and stderr in the order they were written.
-// Control thread only. One reader; the clock outlives it.
+// The text of one container's log: CRI files (`path`, and rotated before it path.1, path.2 …) read in pieces, oldest
+// line first, stdout and stderr in the order they were written. Control thread only. One reader; the clock outlives it.
 class LogStream {
  public:
   // `ended` tells whether the container has stopped writing; only asked when following.

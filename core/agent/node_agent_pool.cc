@@ -58,7 +58,8 @@ std::string UidOf(const std::string& container_id) { return container_id.substr(
 
 }  // namespace
 
-NodeAgentPool::NodeAgentPool(RuntimeContext context, AgentOptions options, ContainerRuntime& process, SimulatedRuntime& simulated)
+NodeAgentPool::NodeAgentPool(RuntimeContext context, AgentOptions options, ContainerRuntime& process,
+                             SimulatedRuntime& simulated)
     : host_(ReadHostFacts(options.data_dir)),
       process_(process),
       simulated_(simulated),
@@ -70,7 +71,9 @@ NodeAgentPool::NodeAgentPool(RuntimeContext context, AgentOptions options, Conta
   services_.wake = [this](const std::string& key) {
     if (pod_controller_) pod_controller_->queue().Add(key);
   };
-  services_.active_pods = [this](const NodeSite& site, const std::string& but_uid) { return ActivePods(site, but_uid); };
+  services_.active_pods = [this](const NodeSite& site, const std::string& but_uid) {
+    return ActivePods(site, but_uid);
+  };
 }
 
 NodeAgentPool::~NodeAgentPool() { Stop(); }
@@ -109,7 +112,8 @@ Task<Status> NodeAgentPool::Start() {
   nodes.workers = 64;
   ControllerSpec pods;
   pods.name = "kubelet";
-  pods.watches.push_back({std::string(resources::kPods), [this](const Event& event, WorkQueue& queue) { OnPodEvent(event, queue); }});
+  pods.watches.push_back(
+      {std::string(resources::kPods), [this](const Event& event, WorkQueue& queue) { OnPodEvent(event, queue); }});
   pods.reconcile = [this](std::string key) { return ReconcilePod(std::move(key)); };
   pods.workers = 256;
   pods.backoff.max = std::chrono::seconds(30);
@@ -123,7 +127,8 @@ Task<Status> NodeAgentPool::Start() {
     return true;
   });
   for (std::string_view resource : {resources::kConfigMaps, resources::kSecrets, resources::kImages}) {
-    handlers_.push_back(services_.context.client.events().AddHandler(resource, [this](const Event& event) { OnConfigEvent(event); }));
+    handlers_.push_back(
+        services_.context.client.events().AddHandler(resource, [this](const Event& event) { OnConfigEvent(event); }));
   }
   node_controller_->Start();
   pod_controller_->Start();
@@ -173,20 +178,22 @@ Task<Status> NodeAgentPool::EnsureNode(std::string name, Json metadata) {
   Json node = {{"metadata", std::move(metadata)}};
   Result<std::string> block = blocks_.Allocate(name);
   if (block.ok()) node["spec"] = {{"podCIDR", *block}, {"podCIDRs", {*block}}};
-  Result<ObjectPtr> made = co_await services_.context.client.Create(std::string(resources::kNodes), "", std::move(node));
+  Result<ObjectPtr> made =
+      co_await services_.context.client.Create(std::string(resources::kNodes), "", std::move(node));
   if (!made.ok() && made.status().reason() != Reason::kAlreadyExists) co_return made.status();
   co_return Status();
 }
 
-Result<std::unique_ptr<LogStream>> NodeAgentPool::OpenLog(const ObjectPtr& pod, const std::string& container, LogOptions options) {
+Result<std::unique_ptr<LogStream>> NodeAgentPool::OpenLog(const ObjectPtr& pod, const std::string& container,
+                                                          LogOptions options) {
   const JsonPtr document = pod->json();
   Result<LogTarget> target = FindLog(*document, container, options.previous);
   if (!target.ok()) return target.status();
   const std::string name = target->container, uid = pod->uid();
   const int attempt = target->attempt;
   // A pod without a node, or on a simulated one, has no file: an empty log.
-  const fs::path path = fs::path(services_.options.data_dir) / "logs" / (pod->ns() + "_" + pod->name() + "_" + uid) / name /
-                        (std::to_string(attempt) + ".log");
+  const fs::path path = fs::path(services_.options.data_dir) / "logs" / (pod->ns() + "_" + pod->name() + "_" + uid) /
+                        name / (std::to_string(attempt) + ".log");
   const bool running = target->running;
   auto ended = [this, uid, name, attempt, running] {
     if (!running) return true;
@@ -208,7 +215,8 @@ Result<std::unique_ptr<LogStream>> NodeAgentPool::OpenLog(const ObjectPtr& pod, 
 void NodeAgentPool::TakeBlock(NodeAgent& agent, const std::string& cidr) {
   if (agent.site->addresses) return;
   if (!blocks_.Reserve(agent.site->name, cidr, !agent.site->simulated())) {
-    agent.not_ready = "spec.podCIDR " + cidr + " cannot be used: pods here need a block of 127.0.0.0/8 that no other node has";
+    agent.not_ready =
+        "spec.podCIDR " + cidr + " cannot be used: pods here need a block of 127.0.0.0/8 that no other node has";
     return;
   }
   agent.not_ready.clear();
@@ -248,7 +256,8 @@ void NodeAgentPool::Part(const std::string& name) {
 Task<ReconcileResult> NodeAgentPool::ReconcileNode(std::string name) {
   ReconcileResult result;
   const ObjectPtr node = services_.context.client.cache().Get(resources::kNodes, "", name);
-  if (auto it = nodes_.find(name); it != nodes_.end() && (!node || node->uid() != it->second.site->node->uid())) Part(name);
+  if (auto it = nodes_.find(name); it != nodes_.end() && (!node || node->uid() != it->second.site->node->uid()))
+    Part(name);
   if (!node || node->view<NodeView>().external || stopped_) co_return result;
   if (nodes_.contains(name) && nodes_[name].synced_revision == node->revision()) co_return result;
   if (!nodes_.contains(name)) Meet(node);
@@ -274,12 +283,14 @@ Task<ReconcileResult> NodeAgentPool::ReconcileNode(std::string name) {
   co_return result;
 }
 
-// After a restart the lease of a simulated node may be good for a while yet: thousands of them need not be renewed at once.
+// After a restart the lease of a simulated node may be good for a while yet: thousands of them need not be renewed at
+// once.
 bool NodeAgentPool::StillFresh(const std::string& name) {
   if (!nodes_.at(name).site->simulated()) return false;
   const ObjectPtr lease = services_.context.client.cache().Get(resources::kLeases, kLeaseNamespace, name);
   Time renewed;
-  const bool lasts = lease && IntAt(*lease->json(), "spec.leaseDurationSeconds") == services_.options.simulated_lease_seconds;
+  const bool lasts =
+      lease && IntAt(*lease->json(), "spec.leaseDurationSeconds") == services_.options.simulated_lease_seconds;
   if (!lasts || !ParseTime(StringAt(*lease->json(), "spec.renewTime"), &renewed)) return false;
   const Duration left = renewed + services_.options.simulated_lease_interval - services_.context.clock.Now();
   if (left <= Duration::zero() || left > services_.options.simulated_lease_interval) return false;
@@ -319,7 +330,8 @@ void NodeAgentPool::CallPods(const std::string& name) {
   if (it == nodes_.end() || it->second.pods_called || !it->second.site->addresses) return;
   it->second.pods_called = true;
   for (const std::string& uid : it->second.site->pods) workers_.at(uid)->RetryNow();
-  for (const ObjectPtr& pod : services_.context.client.cache().ByIndex(kIndexNodeName, name)) pod_controller_->queue().Add(KeyOf(*pod));
+  for (const ObjectPtr& pod : services_.context.client.cache().ByIndex(kIndexNodeName, name))
+    pod_controller_->queue().Add(KeyOf(*pod));
 }
 
 Task<Status> NodeAgentPool::WriteNodeStatus(std::string name, bool beat) {
@@ -352,20 +364,23 @@ Task<Status> NodeAgentPool::WriteNodeStatus(std::string name, bool beat) {
 
   const JsonPtr document = node->json();
   const Json* previous = FindPath(*document, "status");
-  Json status = RenderNodeStatus(facts, host_, previous ? *previous : Json::object(), beat, services_.context.clock.Now());
+  Json status =
+      RenderNodeStatus(facts, host_, previous ? *previous : Json::object(), beat, services_.context.clock.Now());
   if (previous && *previous == status) co_return Status();
   Json body = *document;
   body["status"] = std::move(status);
   ++counters_.node_writes;
   WriteOptions options;
   options.subresource = "status";
-  Result<ObjectPtr> written = co_await services_.context.client.Update(std::string(resources::kNodes), std::move(body), std::move(options));
+  Result<ObjectPtr> written =
+      co_await services_.context.client.Update(std::string(resources::kNodes), std::move(body), std::move(options));
   if (!written.ok()) co_return written.status();
   it = nodes_.find(name);
   if (it == nodes_.end()) co_return Status();
   it->second.status_beat = services_.context.clock.Now();
   if ((*written)->revision() > it->second.site->node->revision()) {
-    if (it->second.synced_revision == it->second.site->node->revision()) it->second.synced_revision = (*written)->revision();
+    if (it->second.synced_revision == it->second.site->node->revision())
+      it->second.synced_revision = (*written)->revision();
     it->second.site->node = *written;
   }
   co_return Status();
@@ -376,7 +391,8 @@ std::vector<std::string> NodeAgentPool::ImageNames() const {
   services_.context.client.cache().ForEach(resources::kImages, {}, [&](const ObjectPtr& image) {
     for (const ImageView::Pattern& pattern : image->view<ImageView>().patterns) {
       const bool plain = pattern.glob.find_first_of("*?") == std::string::npos;
-      if (plain && names.size() < kMaxNodeImages) names.push_back(pattern.any_version ? pattern.glob + ":latest" : pattern.glob);
+      if (plain && names.size() < kMaxNodeImages)
+        names.push_back(pattern.any_version ? pattern.glob + ":latest" : pattern.glob);
     }
     return names.size() < kMaxNodeImages;
   });
@@ -398,11 +414,15 @@ Task<> NodeAgentPool::Beat(std::string name) {
     if (it == nodes_.end()) co_return;
     const bool beat = services_.context.clock.Now() - it->second.status_beat >= options.status_interval;
     const Status written = co_await WriteNodeStatus(name, beat);
-    if (!written.ok() && written.reason() != Reason::kConflict) spdlog::warn("node status not written node={} error=\"{}\"", name, written.message());
+    if (!written.ok() && written.reason() != Reason::kConflict)
+      spdlog::warn("node status not written node={} error=\"{}\"", name, written.message());
   }
   if (!nodes_.contains(name) || stopped_) co_return;
   // The first rounds are spread, so that nodes which came together do not beat together for ever.
-  const Duration spread = first && renewed.ok() ? Duration(static_cast<int64_t>(std::hash<std::string>()(name) % static_cast<uint64_t>(interval.count() / 2))) : Duration(0);
+  const Duration spread =
+      first && renewed.ok()
+          ? Duration(static_cast<int64_t>(std::hash<std::string>()(name) % static_cast<uint64_t>(interval.count() / 2)))
+          : Duration(0);
   heartbeats_.Schedule(name, renewed.ok() ? interval - spread : kLeaseRetry);
 }
 
@@ -421,8 +441,9 @@ Task<Status> NodeAgentPool::RenewLease(std::string name, bool simulated) {
     co_return updated.status();
   }
   const Json owner = {{"apiVersion", "v1"}, {"kind", "Node"}, {"name", name}, {"uid", nodes_[name].site->node->uid()}};
-  Json body = {{"metadata", {{"name", name}, {"namespace", kLeaseNamespace}, {"ownerReferences", Json::array({owner})}}},
-               {"spec", {{"holderIdentity", name}, {"leaseDurationSeconds", seconds}, {"renewTime", now}}}};
+  Json body = {
+      {"metadata", {{"name", name}, {"namespace", kLeaseNamespace}, {"ownerReferences", Json::array({owner})}}},
+      {"spec", {{"holderIdentity", name}, {"leaseDurationSeconds", seconds}, {"renewTime", now}}}};
   Result<ObjectPtr> made = co_await services_.context.client.Create(resource, kLeaseNamespace, std::move(body));
   if (!made.ok()) spdlog::debug("lease not made node={} error=\"{}\"", name, made.status().message());
   co_return made.status();
@@ -435,7 +456,8 @@ void NodeAgentPool::OnPodEvent(const Event& event, WorkQueue& queue) {
   if (node.empty()) return;
   // The pods of a node that is new wait for CallPods.
   auto it = nodes_.find(node);
-  if ((it != nodes_.end() && it->second.pods_called) || workers_.contains(event.object->uid())) queue.Add(KeyOf(*event.object));
+  if ((it != nodes_.end() && it->second.pods_called) || workers_.contains(event.object->uid()))
+    queue.Add(KeyOf(*event.object));
 }
 
 Task<ReconcileResult> NodeAgentPool::ReconcilePod(std::string key) {
@@ -461,7 +483,8 @@ Task<ReconcileResult> NodeAgentPool::ReconcilePod(std::string key) {
     if (pod && pod->uid() != uid) pod = nullptr;
     const ReconcileResult one = co_await worker->Sync(std::move(pod));
     if (!one.status.ok()) result.status = one.status;
-    if (one.requeue_after > Duration::zero() && (result.requeue_after == Duration::zero() || one.requeue_after < result.requeue_after)) {
+    if (one.requeue_after > Duration::zero() &&
+        (result.requeue_after == Duration::zero() || one.requeue_after < result.requeue_after)) {
       result.requeue_after = one.requeue_after;
     }
     if (worker->obstructed()) {

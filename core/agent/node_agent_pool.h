@@ -23,9 +23,10 @@ inline constexpr std::string_view kAgentKey = "wherry.dev/agent";
 // On a Node: capacity that replaces the host's, a JSON object of quantities: {"cpu":"64","pods":"500"}.
 inline constexpr std::string_view kCapacityKey = "wherry.dev/capacity";
 
-// The node agents of this process: one for every Node object that is not somebody else's. A Node that appears gets its agent, one
-// that goes takes its pods' processes along. All share one set of bus handlers: an event on a pod finds its worker by the pod's
-// name, and its node by spec.nodeName, each in one look-up; heartbeats of all nodes share one timer.
+// The node agents of this process: one for every Node object that is not somebody else's. A Node that appears gets its
+// agent, one that goes takes its pods' processes along. All share one set of bus handlers: an event on a pod finds its
+// worker by the pod's name, and its node by spec.nodeName, each in one look-up; heartbeats of all nodes share one
+// timer.
 //
 // Agents meet the rest of the cluster only through stored objects. Control thread only; everything given outlives it.
 class NodeAgentPool {
@@ -36,19 +37,20 @@ class NodeAgentPool {
   NodeAgentPool(const NodeAgentPool&) = delete;
   NodeAgentPool& operator=(const NodeAgentPool&) = delete;
 
-  // Adopts what an earlier server left running, ends what belongs to no pod, puts the shipped Image objects in place, and
-  // follows the cluster from then on.
+  // Adopts what an earlier server left running, ends what belongs to no pod, puts the shipped Image objects in place,
+  // and follows the cluster from then on.
   Task<Status> Start();
   // No further work begins. Processes are left running, to be adopted.
   void Stop();
-  // After Stop: ends every process of every pod, SIGTERM first, SIGKILL after `grace`. Nothing is written: the pods start again
-  // with the next server.
+  // After Stop: ends every process of every pod, SIGTERM first, SIGKILL after `grace`. Nothing is written: the pods
+  // start again with the next server.
   Task<> StopPods(Duration grace);
 
   // Makes a Node object unless there is one; its agent follows by itself. `metadata` may bring labels and annotations.
   Task<Status> EnsureNode(std::string name, Json metadata);
 
-  // The log of a container of `pod`, "" = its only or default one. Errors as FindLog's. The stream must not outlive the pool.
+  // The log of a container of `pod`, "" = its only or default one. Errors as FindLog's. The stream must not outlive the
+  // pool.
   Result<std::unique_ptr<LogStream>> OpenLog(const ObjectPtr& pod, const std::string& container, LogOptions options);
 
   size_t node_count() const { return nodes_.size(); }
@@ -57,7 +59,7 @@ class NodeAgentPool {
   const PodWorker* Find(const std::string& uid) const;
   const AgentOptions& options() const { return services_.options; }
   struct Counters {
-    uint64_t node_writes = 0;   // spec and status of nodes
+    uint64_t node_writes = 0;  // spec and status of nodes
     uint64_t lease_writes = 0;
     uint64_t pod_status_writes = 0;
   };
@@ -67,10 +69,10 @@ class NodeAgentPool {
   struct NodeAgent {
     std::shared_ptr<NodeSite> site;
     uint64_t synced_revision = 0;
-    Time status_beat{};      // when heartbeat times were last written
-    std::string not_ready;   // why, besides what the simulation asks
+    Time status_beat{};        // when heartbeat times were last written
+    std::string not_ready;     // why, besides what the simulation asks
     bool pods_called = false;  // the pods bound before the agent came were put on the queue
-    bool silent = false;     // simulated: a node that no longer speaks
+    bool silent = false;       // simulated: a node that no longer speaks
   };
 
   Task<ReconcileResult> ReconcileNode(std::string name);
@@ -101,11 +103,11 @@ class NodeAgentPool {
   NodeBlocks blocks_;
   HostPressure pressure_;
   Duration pressure_read_{-1};
-  std::unordered_map<std::string, NodeAgent> nodes_;                        // by name
-  std::unordered_map<std::string, std::shared_ptr<PodWorker>> workers_;     // by uid
-  std::unordered_map<std::string, std::vector<std::string>> uids_by_key_;   // "ns/name" → uids
-  std::unordered_map<std::string, std::vector<ContainerState>> found_;      // by uid, until adopted
-  std::set<std::string> obstructed_;                                        // uids that wait for configuration or an image
+  std::unordered_map<std::string, NodeAgent> nodes_;                       // by name
+  std::unordered_map<std::string, std::shared_ptr<PodWorker>> workers_;    // by uid
+  std::unordered_map<std::string, std::vector<std::string>> uids_by_key_;  // "ns/name" → uids
+  std::unordered_map<std::string, std::vector<ContainerState>> found_;     // by uid, until adopted
+  std::set<std::string> obstructed_;  // uids that wait for configuration or an image
   std::vector<EventBus::HandlerId> handlers_;
   Counters counters_;
   bool stopped_ = false;

@@ -25,7 +25,7 @@ std::string NodeUuid(const std::string& machine_id, const std::string& name) {
 
 struct Condition {
   const char* type;
-  bool bad;      // of the conditions that are good when False; for Ready: not ready
+  bool bad;  // of the conditions that are good when False; for Ready: not ready
   const char* good_reason;
   const char* good_message;
   const char* bad_reason;
@@ -55,8 +55,8 @@ Json RenderConditions(const NodeFacts& facts, const Json& previous, bool beat, T
   const Condition conditions[] = {
       {"MemoryPressure", facts.pressure.memory, "KubeletHasSufficientMemory", "kubelet has sufficient memory available",
        "KubeletHasInsufficientMemory", "kubelet has insufficient memory available"},
-      {"DiskPressure", facts.pressure.disk, "KubeletHasNoDiskPressure", "kubelet has no disk pressure", "KubeletHasDiskPressure",
-       "kubelet has disk pressure"},
+      {"DiskPressure", facts.pressure.disk, "KubeletHasNoDiskPressure", "kubelet has no disk pressure",
+       "KubeletHasDiskPressure", "kubelet has disk pressure"},
       {"PIDPressure", facts.pressure.pid, "KubeletHasSufficientPID", "kubelet has sufficient PID available",
        "KubeletHasInsufficientPID", "kubelet has insufficient PID available"},
       {"Ready", !facts.ready, "KubeletReady", "wherry's node agent is posting ready status", "KubeletNotReady",
@@ -65,14 +65,16 @@ Json RenderConditions(const NodeFacts& facts, const Json& previous, bool beat, T
   Json out = Json::array();
   for (const Json& old : previous) {
     const std::string type = StringAt(old, "type");
-    if (std::none_of(std::begin(conditions), std::end(conditions), [&](const Condition& c) { return type == c.type; })) out.push_back(old);
+    if (std::none_of(std::begin(conditions), std::end(conditions), [&](const Condition& c) { return type == c.type; }))
+      out.push_back(old);
   }
   bool changed = false;
   for (const Condition& condition : conditions) out.push_back(RenderCondition(condition, previous, now, &changed));
   if (changed || beat) {
     for (Json& condition : out) {
       const std::string type = StringAt(condition, "type");
-      const bool ours = std::any_of(std::begin(conditions), std::end(conditions), [&](const Condition& c) { return type == c.type; });
+      const bool ours =
+          std::any_of(std::begin(conditions), std::end(conditions), [&](const Condition& c) { return type == c.type; });
       if (ours) condition["lastHeartbeatTime"] = FormatTime(now);
     }
   }

@@ -34,19 +34,19 @@ HostPressure ReadHostPressure(const std::string& data_dir, const PressureThresho
 // What a node's agent wants its Node object to say.
 struct NodeFacts {
   std::string name;
-  std::string address;                           // "" until a block is assigned
-  std::string runtime;                           // "process" or "simulated"
-  std::string version;                           // ours, "0.1.0"
-  bool simulated = false;                        // then capacity that somebody wrote into the status stays
-  std::map<std::string, std::string> capacity;   // said by options or by the node's wherry.dev/capacity, over the host's
+  std::string address;                          // "" until a block is assigned
+  std::string runtime;                          // "process" or "simulated"
+  std::string version;                          // ours, "0.1.0"
+  bool simulated = false;                       // then capacity that somebody wrote into the status stays
+  std::map<std::string, std::string> capacity;  // said by options or by the node's wherry.dev/capacity, over the host's
   HostPressure pressure;
   bool ready = true;
   std::string not_ready_message;
-  std::vector<std::string> images;               // references that Image objects name in full
+  std::vector<std::string> images;  // references that Image objects name in full
 };
 
-// The node's status: `previous` with the agent's part brought up to date. Heartbeat times are those of `previous` unless a
-// condition changed or `beat` asks for new ones. Resources and conditions that are not the agent's stay. Pure.
+// The node's status: `previous` with the agent's part brought up to date. Heartbeat times are those of `previous`
+// unless a condition changed or `beat` asks for new ones. Resources and conditions that are not the agent's stay. Pure.
 Json RenderNodeStatus(const NodeFacts& facts, const HostFacts& host, const Json& previous, bool beat, Time now);
 
 // metadata.labels that every node of ours has.

@@ -18,8 +18,8 @@ struct ConfigKind {
   const char* env_from;  // field of an envFrom entry
   const char* key_ref;   // field of an env entry's valueFrom
   std::string_view resource;
-  const char* lower;     // in "… not found"
-  const char* title;     // in "couldn't find key …"
+  const char* lower;  // in "… not found"
+  const char* title;  // in "couldn't find key …"
 };
 constexpr ConfigKind kConfigKinds[] = {
     {"configMapRef", "configMapKeyRef", resources::kConfigMaps, "configmap", "ConfigMap"},
@@ -96,8 +96,10 @@ Result<std::string> EntryValue(const EnvSources& sources, const Json& entry, con
       *absent = true;
       return std::string();
     }
-    if (!config) return ContainerRefusal(std::string(kConfigError), std::string(kind.lower) + " \"" + name + "\" not found");
-    return ContainerRefusal(std::string(kConfigError), "couldn't find key " + key + " in " + kind.title + " " + ns + "/" + name);
+    if (!config)
+      return ContainerRefusal(std::string(kConfigError), std::string(kind.lower) + " \"" + name + "\" not found");
+    return ContainerRefusal(std::string(kConfigError),
+                            "couldn't find key " + key + " in " + kind.title + " " + ns + "/" + name);
   }
   return std::string();
 }
@@ -135,8 +137,8 @@ Result<std::string> FieldValue(const EnvSources& sources, const std::string& pat
     if (path == plain) return StringAt(sources.pod, plain);
   }
   const std::pair<const char*, const std::string*> known[] = {
-      {"spec.nodeName", &sources.node_name},  {"status.hostIP", &sources.host_ip}, {"status.hostIPs", &sources.host_ip},
-      {"status.podIP", &sources.pod_ip},      {"status.podIPs", &sources.pod_ip},
+      {"spec.nodeName", &sources.node_name}, {"status.hostIP", &sources.host_ip}, {"status.hostIPs", &sources.host_ip},
+      {"status.podIP", &sources.pod_ip},     {"status.podIPs", &sources.pod_ip},
   };
   for (const auto& [name, value] : known) {
     if (path == name) return *value;

@@ -17,8 +17,8 @@ using Environment = std::vector<std::pair<std::string, std::string>>;
 
 // Where a container's values come from.
 struct EnvSources {
-  const WatchCache& cache;    // ConfigMaps and Secrets
-  const Json& pod;            // metadata and spec; status fields come from the members below
+  const WatchCache& cache;  // ConfigMaps and Secrets
+  const Json& pod;          // metadata and spec; status fields come from the members below
   const Json& container;
   std::string node_name, host_ip, pod_ip;
   int64_t node_milli_cpu = 0, node_memory = 0, node_ephemeral = 0;  // allocatable: limits that are not set

@@ -23,7 +23,9 @@ void AddContainers(const Json& spec, const char* field, bool init, std::vector<C
 }  // namespace
 
 PodInfo::PodInfo(const Json& pod)
-    : ns(StringAt(pod, "metadata.namespace")), name(StringAt(pod, "metadata.name")), uid(StringAt(pod, "metadata.uid")) {
+    : ns(StringAt(pod, "metadata.namespace")),
+      name(StringAt(pod, "metadata.name")),
+      uid(StringAt(pod, "metadata.uid")) {
   static const Json empty = Json::object();
   const Json* found = FindPath(pod, "spec");
   const Json& spec = found ? *found : empty;

@@ -34,9 +34,9 @@ class Planner {
     plan_.initialized = Initialized();
     if (record_.terminal || !record_.rejected_reason.empty()) {
       StopEverything(StopOrder{now_, Duration::zero(), {}, {}});
-      plan_.actions.erase(
-          std::remove_if(plan_.actions.begin(), plan_.actions.end(), [](const PodAction& a) { return a.kind == PodAction::Kind::kTerm; }),
-          plan_.actions.end());
+      plan_.actions.erase(std::remove_if(plan_.actions.begin(), plan_.actions.end(),
+                                         [](const PodAction& a) { return a.kind == PodAction::Kind::kTerm; }),
+                          plan_.actions.end());
       plan_.finished = NoneAlive();
     } else if (stop_) {
       StopEverything(*stop_);
@@ -68,7 +68,8 @@ class Planner {
     if (now_ < deadline) {
       WakeAt(deadline);
     } else if (!stop_) {
-      stop_ = StopOrder{deadline, pod_.grace, "DeadlineExceeded", "Pod was active on the node longer than the specified deadline"};
+      stop_ = StopOrder{deadline, pod_.grace, "DeadlineExceeded",
+                        "Pod was active on the node longer than the specified deadline"};
     }
   }
 
@@ -81,7 +82,8 @@ class Planner {
     }
     for (size_t i = 0; i < count(); ++i) {
       if (role(i) == ContainerRole::kInit && !Succeeded(at(i))) return false;
-      if (role(i) == ContainerRole::kSidecar && !(at(i).current && at(i).current->running && at(i).probed_started)) return false;
+      if (role(i) == ContainerRole::kSidecar && !(at(i).current && at(i).current->running && at(i).probed_started))
+        return false;
     }
     return true;
   }
@@ -189,7 +191,8 @@ class Planner {
       WakeAt(RestartAllowedAt(c));
       return;
     }
-    if (start_planned_ || std::any_of(record_.containers.begin(), record_.containers.end(), [](const auto& r) { return r.starting; })) {
+    if (start_planned_ ||
+        std::any_of(record_.containers.begin(), record_.containers.end(), [](const auto& r) { return r.starting; })) {
       return;
     }
     start_planned_ = true;
@@ -212,7 +215,8 @@ class Planner {
         waiting = {"RunContainerError", c.current->message};
         if (now_ < RestartAllowedAt(c)) WakeAt(RestartAllowedAt(c));
       } else if (!c.starting && now_ < RestartAllowedAt(c)) {
-        waiting = {"CrashLoopBackOff", "back-off " + GoDuration(c.backoff) + " restarting failed container=" + pod_.containers[i].name +
+        waiting = {"CrashLoopBackOff", "back-off " + GoDuration(c.backoff) +
+                                           " restarting failed container=" + pod_.containers[i].name +
                                            " pod=" + pod_.name + "_" + pod_.ns + "(" + pod_.uid + ")"};
       }
     }
@@ -227,7 +231,8 @@ class Planner {
     if (now_ < flip) {
       WakeAt(flip);
     } else {
-      waiting = {"ImagePullBackOff", "Back-off pulling image \"" + pod_.containers[i].image + "\": ErrImagePull: " + c.obstacle_message};
+      waiting = {"ImagePullBackOff",
+                 "Back-off pulling image \"" + pod_.containers[i].image + "\": ErrImagePull: " + c.obstacle_message};
     }
   }
 
@@ -289,7 +294,8 @@ Time RestartAllowedAt(const ContainerRecord& record) {
 }
 
 void NoteRestart(ContainerRecord& record, Time now) {
-  const bool forgotten = record.backoff == Duration::zero() || record.current->finished_at - record.backoff_at > kBackoffReset;
+  const bool forgotten =
+      record.backoff == Duration::zero() || record.current->finished_at - record.backoff_at > kBackoffReset;
   record.backoff = forgotten ? kBackoffBase : std::min(record.backoff * 2, kBackoffMax);
   record.backoff_at = now;
 }

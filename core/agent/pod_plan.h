@@ -60,10 +60,10 @@ struct StopOrder {
 
 // What the agent remembers of one container between syncs. The executor writes it; the planner only reads.
 struct ContainerRecord {
-  std::optional<Run> current;  // the newest run
-  std::optional<Run> last;     // the one before it
-  bool starting = false;       // a start is under way
-  std::optional<StopOrder> stop;  // of this container alone (a failed liveness probe)
+  std::optional<Run> current;                 // the newest run
+  std::optional<Run> last;                    // the one before it
+  bool starting = false;                      // a start is under way
+  std::optional<StopOrder> stop;              // of this container alone (a failed liveness probe)
   bool term_sent = false, kill_sent = false;  // to the current run
 
   // Why the next run could not be prepared ("ErrImagePull", "CreateContainerConfigError" …); "" = no obstacle.
@@ -86,11 +86,11 @@ struct PodRecord {
   std::vector<ContainerRecord> containers;  // parallel to PodInfo::containers
   bool sandbox_ready = false;               // address and volumes are there
   Time sandbox_retry_at{};
-  std::optional<Time> start_time;           // when the agent accepted the pod
-  std::optional<StopOrder> stop;            // deletion, eviction, loss of the node
-  bool deleting = false;                    // stop comes from deletion: the pod's object will go
+  std::optional<Time> start_time;                 // when the agent accepted the pod
+  std::optional<StopOrder> stop;                  // deletion, eviction, loss of the node
+  bool deleting = false;                          // stop comes from deletion: the pod's object will go
   std::string rejected_reason, rejected_message;  // the agent refused the pod at admission
-  bool terminal = false;                    // the stored phase is Succeeded or Failed: nothing may run again
+  bool terminal = false;                          // the stored phase is Succeeded or Failed: nothing may run again
 };
 
 struct PodAction {
@@ -123,8 +123,8 @@ struct PodPlan {
 // Decides what to do for a pod from what is wanted and what is known. Pure; `now` is the only clock.
 PodPlan PlanPod(const PodInfo& pod, const PodRecord& record, Time now);
 
-// The crash back-off of client-go's Backoff as the kubelet uses it: the first restart is immediate, then 10 s doubling to
-// 5 min, forgotten after a run of more than 10 min.
+// The crash back-off of client-go's Backoff as the kubelet uses it: the first restart is immediate, then 10 s doubling
+// to 5 min, forgotten after a run of more than 10 min.
 inline constexpr Duration kBackoffBase = std::chrono::seconds(10);
 inline constexpr Duration kBackoffMax = std::chrono::minutes(5);
 inline constexpr Duration kBackoffReset = std::chrono::minutes(10);

@@ -49,7 +49,8 @@ Json ContainerStatus(const PodInfo& pod, const PodRecord& record, const PodPlan&
   }
   const bool completed_init = info.role == ContainerRole::kInit && c.current && !running && c.current->exit_code == 0;
   status["started"] = running && c.probed_started;
-  status["ready"] = completed_init || (running && c.probed_started && c.probed_ready && info.role != ContainerRole::kInit);
+  status["ready"] =
+      completed_init || (running && c.probed_started && c.probed_ready && info.role != ContainerRole::kInit);
   return status;
 }
 
@@ -105,7 +106,8 @@ Condition Ready(const PodInfo& pod, const Condition& containers, const Json& pre
   for (const std::string& gate : pod.readiness_gates) {
     const Json* found = FindCondition(previous, gate);
     if (!found) {
-      return {false, "ReadinessGatesNotReady", "corresponding condition of pod readiness gate \"" + gate + "\" does not exist."};
+      return {false, "ReadinessGatesNotReady",
+              "corresponding condition of pod readiness gate \"" + gate + "\" does not exist."};
     }
     if (const std::string value = StringAt(*found, "status"); value != "True") {
       return {false, "ReadinessGatesNotReady",
@@ -127,7 +129,8 @@ Json RenderCondition(const char* type, const Condition& condition, const Json& p
   return out;
 }
 
-Json RenderConditions(const PodInfo& pod, const PodRecord& record, const PodPlan& plan, const Json& previous, Time now) {
+Json RenderConditions(const PodInfo& pod, const PodRecord& record, const PodPlan& plan, const Json& previous,
+                      Time now) {
   const bool over = plan.phase == "Succeeded" || plan.phase == "Failed";
   const Condition containers_ready = ContainersReady(pod, record, plan);
   const std::pair<const char*, Condition> ours[] = {
@@ -196,7 +199,8 @@ std::string ContainerId(const PodInfo& pod, size_t container, int attempt) {
 Json RenderPodStatus(const PodInfo& pod, const PodRecord& record, const PodPlan& plan, const PodAddresses& addresses,
                      const Json& previous, Time now) {
   Json status = previous.is_object() ? previous : Json::object();
-  for (const char* field : {"reason", "message", "nominatedNodeName", "containerStatuses", "initContainerStatuses"}) status.erase(field);
+  for (const char* field : {"reason", "message", "nominatedNodeName", "containerStatuses", "initContainerStatuses"})
+    status.erase(field);
   status["phase"] = plan.phase;
   status["qosClass"] = pod.qos_class;
   if (record.start_time) status["startTime"] = FormatTime(*record.start_time);
@@ -206,7 +210,8 @@ Json RenderPodStatus(const PodInfo& pod, const PodRecord& record, const PodPlan&
 
   const Json none = Json::array();
   const Json* conditions = FindPath(status, "conditions");
-  status["conditions"] = RenderConditions(pod, record, plan, conditions && conditions->is_array() ? *conditions : none, now);
+  status["conditions"] =
+      RenderConditions(pod, record, plan, conditions && conditions->is_array() ? *conditions : none, now);
   if (!addresses.host_ip.empty()) {
     status["hostIP"] = addresses.host_ip;
     status["hostIPs"] = Json::array({{{"ip", addresses.host_ip}}});

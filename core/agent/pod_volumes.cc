@@ -22,12 +22,13 @@ Status Refusal(const std::string& volume, const std::string& why) {
 // A relative path without "..", as the API's validation also asks of keys' paths.
 bool IsInside(const std::string& path) {
   const fs::path parsed(path);
-  return !path.empty() && parsed.is_relative() && std::none_of(parsed.begin(), parsed.end(), [](const auto& p) { return p == ".."; });
+  return !path.empty() && parsed.is_relative() &&
+         std::none_of(parsed.begin(), parsed.end(), [](const auto& p) { return p == ".."; });
 }
 
 // Files of a ConfigMap or Secret: all keys, or the `items` asked for.
-Status AddConfig(const EnvSources& sources, const Json& source, std::string_view resource, const std::string& name, int default_mode,
-                 ProjectedFiles& out) {
+Status AddConfig(const EnvSources& sources, const Json& source, std::string_view resource, const std::string& name,
+                 int default_mode, ProjectedFiles& out) {
   const bool secret = resource == resources::kSecrets;
   const bool optional = BoolAt(source, "optional");
   const JsonPtr config = FindConfig(sources.cache, resource, StringAt(sources.pod, "metadata.namespace"), name);
@@ -46,7 +47,8 @@ Status AddConfig(const EnvSources& sources, const Json& source, std::string_view
     std::string value;
     if (!ConfigValue(*config, key, &value)) {
       if (optional) continue;
-      return Status(Reason::kInvalid, "references non-existent " + std::string(secret ? "secret" : "config") + " key: " + key);
+      return Status(Reason::kInvalid,
+                    "references non-existent " + std::string(secret ? "secret" : "config") + " key: " + key);
     }
     if (!IsInside(path)) return Status(Reason::kInvalid, "invalid path: " + path);
     out[path] = {std::move(value), static_cast<int>(IntAt(item, "mode", mode))};
@@ -61,14 +63,16 @@ Status AddDownward(const EnvSources& sources, const Json& source, int default_mo
     const std::string path = StringAt(item, "path");
     if (!IsInside(path)) return Status(Reason::kInvalid, "invalid path: " + path);
     const Json* resource = FindPath(item, "resourceFieldRef");
-    Result<std::string> value = resource ? ResourceValue(sources, *resource) : FieldValue(sources, StringAt(item, "fieldRef.fieldPath"));
+    Result<std::string> value =
+        resource ? ResourceValue(sources, *resource) : FieldValue(sources, StringAt(item, "fieldRef.fieldPath"));
     if (!value.ok()) return value.status();
     out[path] = {std::move(*value), static_cast<int>(IntAt(item, "mode", default_mode))};
   }
   return {};
 }
 
-Status AddToken(const EnvSources& sources, const Json& source, const TokenSource& tokens, int mode, ProjectedFiles& out) {
+Status AddToken(const EnvSources& sources, const Json& source, const TokenSource& tokens, int mode,
+                ProjectedFiles& out) {
   if (!tokens) return Status(Reason::kInvalid, "this cluster issues no service account tokens");
   Result<std::string> token =
       tokens(StringAt(sources.pod, "metadata.namespace"), StringAt(sources.pod, "spec.serviceAccountName", "default"),
@@ -112,16 +116,20 @@ Status CheckHostPath(const std::string& path, const std::string& type) {
   }
   if (type == "FileOrCreate" && !exists) {
     std::ofstream(path).flush();
-    return access(path.c_str(), F_OK) == 0 ? Status() : Status(Reason::kInvalid, "open " + path + ": cannot be created");
+    return access(path.c_str(), F_OK) == 0 ? Status()
+                                           : Status(Reason::kInvalid, "open " + path + ": cannot be created");
   }
   struct Row {
     const char* type;
     mode_t format;
     const char* what;
   };
-  static constexpr Row kRows[] = {{"Directory", S_IFDIR, "a directory"},   {"DirectoryOrCreate", S_IFDIR, "a directory"},
-                                  {"File", S_IFREG, "a file"},             {"FileOrCreate", S_IFREG, "a file"},
-                                  {"Socket", S_IFSOCK, "a socket file"},   {"CharDevice", S_IFCHR, "a character device"},
+  static constexpr Row kRows[] = {{"Directory", S_IFDIR, "a directory"},
+                                  {"DirectoryOrCreate", S_IFDIR, "a directory"},
+                                  {"File", S_IFREG, "a file"},
+                                  {"FileOrCreate", S_IFREG, "a file"},
+                                  {"Socket", S_IFSOCK, "a socket file"},
+                                  {"CharDevice", S_IFCHR, "a character device"},
                                   {"BlockDevice", S_IFBLK, "a block device"}};
   for (const Row& row : kRows) {
     if (type == row.type && (!exists || (info.st_mode & S_IFMT) != row.format)) {
@@ -138,11 +146,14 @@ Status WriteFile(const fs::path& path, const std::string& content, int mode) {
   std::ofstream file(path, std::ios::binary | std::ios::trunc);
   file.write(content.data(), static_cast<std::streamsize>(content.size()));
   file.close();
-  if (!file || chmod(path.c_str(), static_cast<mode_t>(mode)) != 0) return Status(Reason::kInvalid, "cannot write " + path.string());
+  if (!file || chmod(path.c_str(), static_cast<mode_t>(mode)) != 0)
+    return Status(Reason::kInvalid, "cannot write " + path.string());
   return {};
 }
 
-bool IsWordEnd(char c) { return c == ':' || c == ',' || c == ';' || c == ' ' || c == '\n' || c == '"' || c == '\'' || c == '=' || c == ')'; }
+bool IsWordEnd(char c) {
+  return c == ':' || c == ',' || c == ';' || c == ' ' || c == '\n' || c == '"' || c == '\'' || c == '=' || c == ')';
+}
 
 }  // namespace
 
@@ -214,7 +225,8 @@ Result<std::string> PodVolumes::PrepareOne(const EnvSources& sources, const Json
 Status WriteProjection(const fs::path& directory, const ProjectedFiles& files, const std::string& stamp) {
   std::error_code error;
   fs::path fresh = directory / ("..v" + stamp);
-  for (int n = 1; fs::exists(fs::symlink_status(fresh)); ++n) fresh = directory / ("..v" + stamp + "." + std::to_string(n));
+  for (int n = 1; fs::exists(fs::symlink_status(fresh)); ++n)
+    fresh = directory / ("..v" + stamp + "." + std::to_string(n));
   fs::create_directories(fresh, error);
   if (error) return Status(Reason::kInvalid, "mkdir " + fresh.string() + ": " + error.message());
   std::map<std::string, bool> tops;
@@ -245,7 +257,8 @@ Status WriteProjection(const fs::path& directory, const ProjectedFiles& files, c
 
 Result<std::string> ResolveSubPath(const std::string& volume, const std::string& sub_path) {
   if (sub_path.empty()) return volume;
-  if (!IsInside(sub_path)) return Status(Reason::kInvalid, "subPath \"" + sub_path + "\" must be a relative path without '..'");
+  if (!IsInside(sub_path))
+    return Status(Reason::kInvalid, "subPath \"" + sub_path + "\" must be a relative path without '..'");
   std::error_code error;
   const fs::path root = fs::weakly_canonical(volume, error);
   fs::path target = root / sub_path;
@@ -257,11 +270,13 @@ Result<std::string> ResolveSubPath(const std::string& volume, const std::string&
   }
   const fs::path real = fs::weakly_canonical(target, error);
   const auto [rest, unused] = std::mismatch(root.begin(), root.end(), real.begin(), real.end());
-  if (error || rest != root.end()) return Status(Reason::kInvalid, "subPath \"" + sub_path + "\" leads out of the volume");
+  if (error || rest != root.end())
+    return Status(Reason::kInvalid, "subPath \"" + sub_path + "\" leads out of the volume");
   return real.string();
 }
 
-Result<MountMap> ContainerMounts(const Json& container, const std::map<std::string, std::string>& volumes, const Environment& env) {
+Result<MountMap> ContainerMounts(const Json& container, const std::map<std::string, std::string>& volumes,
+                                 const Environment& env) {
   MountMap out;
   const Json* mounts = FindPath(container, "volumeMounts");
   if (!mounts || !mounts->is_array()) return out;
@@ -272,14 +287,16 @@ Result<MountMap> ContainerMounts(const Json& container, const std::map<std::stri
     const std::string sub_path = expression.empty() ? StringAt(mount, "subPath") : ExpandVariables(expression, env);
     Result<std::string> place = ResolveSubPath(volume->second, sub_path);
     if (!place.ok()) {
-      return ContainerRefusal("CreateContainerConfigError", "failed to prepare subPath for volumeMount \"" + StringAt(mount, "name") +
-                                                                "\": " + place.status().message());
+      return ContainerRefusal(
+          "CreateContainerConfigError",
+          "failed to prepare subPath for volumeMount \"" + StringAt(mount, "name") + "\": " + place.status().message());
     }
     std::string path = StringAt(mount, "mountPath");
     while (path.size() > 1 && path.ends_with('/')) path.pop_back();
     out.emplace_back(std::move(path), std::move(*place));
   }
-  std::stable_sort(out.begin(), out.end(), [](const auto& a, const auto& b) { return a.first.size() > b.first.size(); });
+  std::stable_sort(out.begin(), out.end(),
+                   [](const auto& a, const auto& b) { return a.first.size() > b.first.size(); });
   return out;
 }
 

@@ -43,7 +43,8 @@ int64_t Allocatable(const Json& node, const char* resource, bool milli) {
 
 }  // namespace
 
-PodWorker::PodWorker(AgentServices& services, std::shared_ptr<NodeSite> site, ObjectPtr pod, std::vector<ContainerState> found)
+PodWorker::PodWorker(AgentServices& services, std::shared_ptr<NodeSite> site, ObjectPtr pod,
+                     std::vector<ContainerState> found)
     : services_(services), site_(std::move(site)), info_(*pod->json()), key_(KeyOf(*pod)), pod_(std::move(pod)) {
   const fs::path data = services_.options.data_dir;
   place_.node_name = site_->name;
@@ -57,13 +58,15 @@ PodWorker::PodWorker(AgentServices& services, std::shared_ptr<NodeSite> site, Ob
 
 PodWorker::~PodWorker() { site_->pods.erase(info_.uid); }
 
-// Joins what the stored status says with what the runtime knows. The runtime is right about runs, the status about history.
+// Joins what the stored status says with what the runtime knows. The runtime is right about runs, the status about
+// history.
 void PodWorker::Adopt(const std::vector<ContainerState>& found) {
   const JsonPtr document = pod_->json();
   const Json* status = FindPath(*document, "status");
   record_ = RecordFromStatus(info_, status ? *status : Json::object());
   if (status && site_->addresses) {
-    if (const std::string address = StringAt(*status, "podIP"); !address.empty() && site_->addresses->Reserve(info_.uid, address)) {
+    if (const std::string address = StringAt(*status, "podIP");
+        !address.empty() && site_->addresses->Reserve(info_.uid, address)) {
       place_.pod_ip = address;
     }
     if (record_.terminal) site_->addresses->MarkFinished(info_.uid);
@@ -123,7 +126,8 @@ void PodWorker::OnExit(const ContainerState& state) {
     ContainerRecord& c = record_.containers[i];
     if (c.current && c.current->attempt == attempt && c.current->running) {
       ApplyExit(*c.current, state);
-      spdlog::debug("container ended pod={} container={} attempt={} exit_code={}", key_, name, attempt, state.exit_code);
+      spdlog::debug("container ended pod={} container={} attempt={} exit_code={}", key_, name, attempt,
+                    state.exit_code);
     } else if (c.starting) {
       early_exits_[i] = state;
     }
@@ -151,7 +155,8 @@ void PodWorker::Abandon() {
 bool PodWorker::obstructed() const {
   if (record_.terminal || gone_) return false;
   return (!record_.sandbox_ready && sandbox_failures_ > 0) ||
-         std::any_of(record_.containers.begin(), record_.containers.end(), [](const auto& c) { return !c.obstacle.empty(); });
+         std::any_of(record_.containers.begin(), record_.containers.end(),
+                     [](const auto& c) { return !c.obstacle.empty(); });
 }
 
 void PodWorker::RetryNow() {
@@ -175,12 +180,14 @@ void PodWorker::TakeOrders() {
     return;
   }
   if (pod_->view<MetaView>().deleting()) {
-    const Duration grace = std::chrono::seconds(
-        IntAt(*pod_->json(), "metadata.deletionGracePeriodSeconds", std::chrono::duration_cast<std::chrono::seconds>(info_.grace).count()));
+    const Duration grace =
+        std::chrono::seconds(IntAt(*pod_->json(), "metadata.deletionGracePeriodSeconds",
+                                   std::chrono::duration_cast<std::chrono::seconds>(info_.grace).count()));
     if (!record_.stop || !record_.deleting) {
       record_.stop = StopOrder{now, grace, {}, {}};
     } else if (now + grace < record_.stop->kill_at()) {
-      record_.stop->grace = std::max(Duration::zero(), now + grace - record_.stop->since);  // a later delete may only shorten
+      record_.stop->grace =
+          std::max(Duration::zero(), now + grace - record_.stop->since);  // a later delete may only shorten
     }
     record_.deleting = true;
   }
@@ -218,7 +225,8 @@ Task<ReconcileResult> PodWorker::Sync(ObjectPtr pod) {
     const Json status = [&] {
       const JsonPtr document = pod_->json();
       const Json* previous = FindPath(*document, "status");
-      return RenderPodStatus(info_, record_, plan, Addresses(), previous ? *previous : Json::object(), services_.context.clock.Now());
+      return RenderPodStatus(info_, record_, plan, Addresses(), previous ? *previous : Json::object(),
+                             services_.context.clock.Now());
     }();
     const Status written = co_await WriteStatus(status);
     if (!written.ok()) {
@@ -233,7 +241,8 @@ Task<ReconcileResult> PodWorker::Sync(ObjectPtr pod) {
     }
   }
   if (!status_held_since_) co_await ForgetEnded();
-  const bool alive = std::any_of(record_.containers.begin(), record_.containers.end(), [](const auto& c) { return Alive(c); });
+  const bool alive =
+      std::any_of(record_.containers.begin(), record_.containers.end(), [](const auto& c) { return Alive(c); });
   if (!alive && silent) {
     co_await CleanUp();
   } else if (!alive && record_.terminal && pod_->view<MetaView>().deleting()) {
@@ -257,7 +266,8 @@ void PodWorker::Admit() {
       const Json* list = FindPath(container, "ports");
       if (!list || !list->is_array()) continue;
       for (const Json& port : *list) {
-        if (const int64_t number = IntAt(port, "hostPort"); number > 0) ports.emplace(number, StringAt(port, "protocol", "TCP"));
+        if (const int64_t number = IntAt(port, "hostPort"); number > 0)
+          ports.emplace(number, StringAt(port, "protocol", "TCP"));
       }
     }
     return ports;
@@ -270,7 +280,8 @@ void PodWorker::Admit() {
       record_.rejected_reason = "NodePorts";
       record_.rejected_message =
           "Pod was rejected: Predicate NodePorts failed: node(s) didn't have free ports for the requested pod ports";
-      Record(EventType::kWarning, record_.rejected_reason, "Predicate NodePorts failed: node(s) didn't have free ports for the requested pod ports");
+      Record(EventType::kWarning, record_.rejected_reason,
+             "Predicate NodePorts failed: node(s) didn't have free ports for the requested pod ports");
       return;
     }
   }
@@ -287,7 +298,8 @@ Task<> PodWorker::Act(PodAction action) {
       break;
     case PodAction::Kind::kTerm:
       record_.containers[action.container].term_sent = true;
-      Record(EventType::kNormal, "Killing", "Stopping container " + info_.containers[action.container].name, action.container);
+      Record(EventType::kNormal, "Killing", "Stopping container " + info_.containers[action.container].name,
+             action.container);
       co_await SignalContainer(action.container, SIGTERM);
       break;
     case PodAction::Kind::kKill:
@@ -299,7 +311,9 @@ Task<> PodWorker::Act(PodAction action) {
 
 Task<> PodWorker::SignalContainer(size_t i, int signal) {
   const Status sent = co_await site_->runtime->Signal(RunId(info_, i, record_.containers[i].current->attempt), signal);
-  if (!sent.ok()) spdlog::warn("signal not sent pod={} container={} signal={} error=\"{}\"", key_, info_.containers[i].name, signal, sent.message());
+  if (!sent.ok())
+    spdlog::warn("signal not sent pod={} container={} signal={} error=\"{}\"", key_, info_.containers[i].name, signal,
+                 sent.message());
 }
 
 // The pod's address, directories and volumes.
@@ -323,10 +337,18 @@ void PodWorker::PrepareSandbox() {
       place_.node_ephemeral = Allocatable(*node, "ephemeral-storage", false);
     }
     static const Json none = Json::object();
-    const EnvSources sources{services_.context.client.cache(), *document, none, place_.node_name, place_.node_address, place_.pod_ip,
-                             place_.node_milli_cpu, place_.node_memory, place_.node_ephemeral};
+    const EnvSources sources{services_.context.client.cache(),
+                             *document,
+                             none,
+                             place_.node_name,
+                             place_.node_address,
+                             place_.pod_ip,
+                             place_.node_milli_cpu,
+                             place_.node_memory,
+                             place_.node_ephemeral};
     PodVolumes volumes(place_.directory / "volumes", services_.options.tokens);
-    const bool adopted = std::any_of(record_.containers.begin(), record_.containers.end(), [](const auto& c) { return c.current; });
+    const bool adopted =
+        std::any_of(record_.containers.begin(), record_.containers.end(), [](const auto& c) { return c.current; });
     Result<std::map<std::string, std::string>> places = adopted ? volumes.Places(*document) : volumes.Prepare(sources);
     if (places.ok()) {
       place_.volumes = std::move(*places);
@@ -364,9 +386,11 @@ Result<ContainerSpec> PodWorker::BuildSpec(size_t i, int attempt) {
   const JsonPtr document = pod_->json();
   ContainerRecord& c = record_.containers[i];
   if (site_->simulated()) return SimulatedSpec(i, attempt);
-  Result<BuiltContainer> built = BuildContainer(services_.options, services_.context.client.cache(), *document, i, attempt, place_);
+  Result<BuiltContainer> built =
+      BuildContainer(services_.options, services_.context.client.cache(), *document, i, attempt, place_);
   if (!built.ok()) return built.status();
-  Record(EventType::kNormal, "Pulled", "Container image \"" + info_.containers[i].image + "\" already present on machine", i);
+  Record(EventType::kNormal, "Pulled",
+         "Container image \"" + info_.containers[i].image + "\" already present on machine", i);
   c.image_id = built->image_id;
   for (const std::string& note : built->notes) Record(EventType::kWarning, "NotAsAsked", note, i);
   return std::move(built->spec);
@@ -451,7 +475,8 @@ void PodWorker::StartFailed(size_t i, int attempt, const Status& why) {
   c.obstacle_since = now;
   c.retry_at = now + BackoffAfter(++c.obstacle_failures);
   if (reason == "ErrImagePull") {
-    Record(EventType::kWarning, "Failed", "Failed to pull image \"" + info_.containers[i].image + "\": " + why.message(), i);
+    Record(EventType::kWarning, "Failed",
+           "Failed to pull image \"" + info_.containers[i].image + "\": " + why.message(), i);
   }
   Record(EventType::kWarning, "Failed", "Error: " + (reason == "ErrImagePull" ? reason : why.message()), i);
 }
@@ -462,12 +487,15 @@ void PodWorker::AnnounceWaiting(const PodPlan& plan) {
     const std::string& reason = plan.waiting[i].reason;
     const ContainerRecord& c = record_.containers[i];
     if (reason != "CrashLoopBackOff" && reason != "ImagePullBackOff") continue;
-    const std::string what = reason + "/" + std::to_string(c.current ? c.current->attempt : -1) + "/" + std::to_string(c.obstacle_failures);
+    const std::string what =
+        reason + "/" + std::to_string(c.current ? c.current->attempt : -1) + "/" + std::to_string(c.obstacle_failures);
     if (announced_[i] == what) continue;
     announced_[i] = what;
     if (reason == "CrashLoopBackOff") {
       Record(EventType::kWarning, "BackOff",
-             "Back-off restarting failed container " + info_.containers[i].name + " in pod " + info_.name + "_" + info_.ns + "(" + info_.uid + ")", i);
+             "Back-off restarting failed container " + info_.containers[i].name + " in pod " + info_.name + "_" +
+                 info_.ns + "(" + info_.uid + ")",
+             i);
     } else {
       Record(EventType::kNormal, "BackOff", "Back-off pulling image \"" + info_.containers[i].image + "\"", i);
       Record(EventType::kWarning, "Failed", "Error: ImagePullBackOff", i);
@@ -490,7 +518,8 @@ Task<Status> PodWorker::WriteStatus(const Json& status) {
     co_return Status();
   }
   const Time now = services_.context.clock.Now();
-  const bool starting = std::any_of(record_.containers.begin(), record_.containers.end(), [](const auto& c) { return c.starting; });
+  const bool starting =
+      std::any_of(record_.containers.begin(), record_.containers.end(), [](const auto& c) { return c.starting; });
   if (starting && !record_.stop) {
     if (!status_held_since_) status_held_since_ = now;
     const Time due = *status_held_since_ + services_.options.status_delay;
@@ -504,7 +533,8 @@ Task<Status> PodWorker::WriteStatus(const Json& status) {
   ++services_.status_writes;
   WriteOptions options;
   options.subresource = "status";
-  Result<ObjectPtr> written = co_await services_.context.client.Update(std::string(resources::kPods), std::move(body), std::move(options));
+  Result<ObjectPtr> written =
+      co_await services_.context.client.Update(std::string(resources::kPods), std::move(body), std::move(options));
   if (!written.ok()) co_return written.status();
   status_held_since_.reset();
   if ((*written)->revision() > pod_->revision()) {
@@ -542,7 +572,8 @@ Task<Status> PodWorker::FinishDeletion() {
   DeleteOptions options;
   options.grace_period_seconds = 0;
   options.uid_precondition = info_.uid;
-  Result<ObjectPtr> deleted = co_await services_.context.client.Delete(std::string(resources::kPods), info_.ns, info_.name, options);
+  Result<ObjectPtr> deleted =
+      co_await services_.context.client.Delete(std::string(resources::kPods), info_.ns, info_.name, options);
   if (!deleted.ok() && deleted.status().reason() != Reason::kNotFound) {
     // Another pod has the name already: ours is gone.
     if (deleted.status().reason() != Reason::kConflict) co_return deleted.status();
@@ -559,7 +590,8 @@ Task<> PodWorker::CleanUp() {
     fs::remove_all(place_.log_directory, error);
     for (const ContainerInfo& container : info_.containers) {
       fs::remove(fs::path(services_.options.data_dir) / "nodes" / site_->name / "containers" /
-                     (info_.name + "_" + info_.ns + "_" + container.name + "-" + info_.uid + ".log"), error);
+                     (info_.name + "_" + info_.ns + "_" + container.name + "-" + info_.uid + ".log"),
+                 error);
     }
   }
   done_ = true;
@@ -573,7 +605,8 @@ void PodWorker::DropOldLogs(size_t i, int attempt) {
   }
 }
 
-// <data>/nodes/<node>/containers/<pod>_<ns>_<container>-<uid>.log: where log collectors look, as /var/log/containers is.
+// <data>/nodes/<node>/containers/<pod>_<ns>_<container>-<uid>.log: where log collectors look, as /var/log/containers
+// is.
 void PodWorker::LinkLog(size_t i, int attempt) {
   const std::string& name = info_.containers[i].name;
   const fs::path directory = fs::path(services_.options.data_dir) / "nodes" / site_->name / "containers";

@@ -23,11 +23,11 @@ struct NodeSite {
   std::string name;
   ObjectPtr node;  // the newest state; null once it is deleted
   ContainerRuntime* runtime = nullptr;
-  SimulatedRuntime* simulation = nullptr;      // the runtime, when it is the simulated one
+  SimulatedRuntime* simulation = nullptr;  // the runtime, when it is the simulated one
   bool simulated() const { return simulation != nullptr; }
-  std::unique_ptr<PodAddressPool> addresses;   // null until the node has a block
-  std::unique_ptr<EventRecorder> recorder;     // made at the first event
-  std::set<std::string> pods;                  // uids of the workers here
+  std::unique_ptr<PodAddressPool> addresses;  // null until the node has a block
+  std::unique_ptr<EventRecorder> recorder;    // made at the first event
+  std::set<std::string> pods;                 // uids of the workers here
 };
 
 // What all workers of the process share.
@@ -42,9 +42,9 @@ struct AgentServices {
   uint64_t status_writes = 0;
 };
 
-// Runs one pod on its node: the thin executor around PlanPod. The pool calls Sync whenever something may have changed, never
-// twice at once for one pod; everything slow (a start) runs beside it and wakes it when done. Identified by the pod's uid: a pod
-// that is deleted and made again under its name has another worker.
+// Runs one pod on its node: the thin executor around PlanPod. The pool calls Sync whenever something may have changed,
+// never twice at once for one pod; everything slow (a start) runs beside it and wakes it when done. Identified by the
+// pod's uid: a pod that is deleted and made again under its name has another worker.
 //
 // Control thread only. Held by shared_ptr, since a start under way keeps it alive.
 class PodWorker : public std::enable_shared_from_this<PodWorker> {
@@ -105,11 +105,11 @@ class PodWorker : public std::enable_shared_from_this<PodWorker> {
   const PodInfo info_;
   const std::string key_;
 
-  ObjectPtr pod_;        // the newest state seen
-  bool gone_ = false;    // the object is
+  ObjectPtr pod_;           // the newest state seen
+  bool gone_ = false;       // the object is
   bool abandoned_ = false;  // the node is
   bool done_ = false;
-  bool dirty_ = true;    // something besides the object changed since the last sync
+  bool dirty_ = true;  // something besides the object changed since the last sync
   uint64_t synced_revision_ = 0;
   Time wake_at_ = Time::max();
   PodRecord record_;
@@ -117,8 +117,8 @@ class PodWorker : public std::enable_shared_from_this<PodWorker> {
   int sandbox_failures_ = 0;
   std::optional<Time> status_held_since_;
   std::vector<std::optional<ContainerState>> early_exits_;  // that arrived before their start returned
-  std::vector<std::string> announced_;                      // waiting reason + attempt last told by an event, per container
-  std::set<std::string> in_runtime_;                        // ids the runtime still knows
+  std::vector<std::string> announced_;  // waiting reason + attempt last told by an event, per container
+  std::set<std::string> in_runtime_;    // ids the runtime still knows
 };
 
 }  // namespace wherry

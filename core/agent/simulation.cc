@@ -28,8 +28,8 @@ Result<Json> Annotation(const Json& object) {
 }  // namespace
 
 bool ParseGoDuration(std::string_view text, Duration* out) {
-  static constexpr std::pair<std::string_view, double> kUnits[] = {
-      {"ms", 1e3}, {"us", 1}, {"ns", 1e-3}, {"s", 1e6}, {"m", 60e6}, {"h", 3600e6}};
+  static constexpr std::pair<std::string_view, double> kUnits[] = {{"ms", 1e3}, {"us", 1},   {"ns", 1e-3},
+                                                                   {"s", 1e6},  {"m", 60e6}, {"h", 3600e6}};
   if (text == "0") {
     *out = Duration::zero();
     return true;
@@ -57,7 +57,8 @@ bool ParseGoDuration(std::string_view text, Duration* out) {
 
 Result<ContainerSimulation> ParseSimulation(const Json& behaviour) {
   ContainerSimulation out;
-  for (const auto& [field, target] : {std::pair{"startLatency", &out.start_latency}, std::pair{"exitAfter", &out.exit_after}}) {
+  for (const auto& [field, target] :
+       {std::pair{"startLatency", &out.start_latency}, std::pair{"exitAfter", &out.exit_after}}) {
     const Status read = ReadDuration(behaviour, field, target);
     if (!read.ok()) return read;
   }

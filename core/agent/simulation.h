@@ -12,7 +12,8 @@ namespace wherry {
 
 // On a Node: which runtime runs its pods, "process" (the default) or "simulated". A label or an annotation.
 inline constexpr std::string_view kRuntimeKey = "wherry.dev/runtime";
-// On a Node or a Pod: how simulated containers behave, a JSON object (docs/simulation.md). A pod's wins over its node's.
+// On a Node or a Pod: how simulated containers behave, a JSON object (docs/simulation.md). A pod's wins over its
+// node's.
 inline constexpr std::string_view kSimulateKey = "wherry.dev/simulate";
 // How the behaviour reaches the runtime: a variable of the container's environment.
 inline constexpr std::string_view kSimulateVariable = "WHERRY_SIMULATE";
@@ -33,8 +34,8 @@ struct ContainerSimulation {
 // kBadRequest names the field that cannot be read.
 Result<ContainerSimulation> ParseSimulation(const Json& behaviour);
 
-// The behaviour asked for a container by annotations: the node's, the pod's over it, and each one's `containers.<name>` over
-// its general part. Null when nothing is asked. kBadRequest on an annotation that is not a JSON object.
+// The behaviour asked for a container by annotations: the node's, the pod's over it, and each one's `containers.<name>`
+// over its general part. Null when nothing is asked. kBadRequest on an annotation that is not a JSON object.
 Result<Json> SimulationFor(const Json& node, const Json& pod, std::string_view container);
 
 // "50ms", "1m30s", "1.5h" as Go reads them. False when it is none.

@@ -19,23 +19,25 @@ std::vector<Row> Rows(const std::string& address, int port) {
   for (const char* name : {"default", "kube-system", "kube-public", "kube-node-lease"}) {
     rows.push_back({resources::kNamespaces, "", {{"metadata", {{"name", name}}}}});
   }
-  rows.push_back({resources::kPriorityClasses,
-                  "",
-                  {{"metadata", {{"name", "system-cluster-critical"}}},
-                   {"value", 2000000000},
-                   {"description", "For pods that the cluster as a whole cannot do without; they may move to another node."}}});
+  rows.push_back(
+      {resources::kPriorityClasses,
+       "",
+       {{"metadata", {{"name", "system-cluster-critical"}}},
+        {"value", 2000000000},
+        {"description", "For pods that the cluster as a whole cannot do without; they may move to another node."}}});
   rows.push_back({resources::kPriorityClasses,
                   "",
                   {{"metadata", {{"name", "system-node-critical"}}},
                    {"value", 2000001000},
                    {"description", "For pods that their node cannot do without."}}});
-  rows.push_back({resources::kServices,
-                  "default",
-                  {{"metadata", {{"name", "kubernetes"}, {"labels", {{"component", "apiserver"}, {"provider", "kubernetes"}}}}},
-                   {"spec",
-                    {{"type", "ClusterIP"},
-                     {"clusterIP", address},
-                     {"ports", Json::array({{{"name", "https"}, {"protocol", "TCP"}, {"port", 443}, {"targetPort", port}}})}}}}});
+  rows.push_back(
+      {resources::kServices,
+       "default",
+       {{"metadata", {{"name", "kubernetes"}, {"labels", {{"component", "apiserver"}, {"provider", "kubernetes"}}}}},
+        {"spec",
+         {{"type", "ClusterIP"},
+          {"clusterIP", address},
+          {"ports", Json::array({{{"name", "https"}, {"protocol", "TCP"}, {"port", 443}, {"targetPort", port}}})}}}}});
   return rows;
 }
 

@@ -16,10 +16,15 @@ constexpr Duration kCompactEvery = std::chrono::seconds(10);
 }  // namespace
 
 ControlPlane::ControlPlane(ControlPlaneOptions options, asio::any_io_executor executor, Clock& clock)
-    : options_(std::move(options)), executor_(std::move(executor)), clock_(clock), catalog_(KindCatalog::BuiltIn()),
-      simulated_(clock), stand_in_(clock) {}
+    : options_(std::move(options)),
+      executor_(std::move(executor)),
+      clock_(clock),
+      catalog_(KindCatalog::BuiltIn()),
+      simulated_(clock),
+      stand_in_(clock) {}
 
-Result<std::unique_ptr<ControlPlane>> ControlPlane::Open(ControlPlaneOptions options, asio::any_io_executor executor, Clock& clock) {
+Result<std::unique_ptr<ControlPlane>> ControlPlane::Open(ControlPlaneOptions options, asio::any_io_executor executor,
+                                                         Clock& clock) {
   options.store.now = [&clock] { return clock.Now().time_since_epoch().count(); };
   options.store.post = [executor](std::function<void()> fn) { asio::post(executor, std::move(fn)); };
   std::unique_ptr<ControlPlane> plane(new ControlPlane(std::move(options), std::move(executor), clock));
@@ -50,7 +55,8 @@ Result<std::unique_ptr<ControlPlane>> ControlPlane::Open(ControlPlaneOptions opt
   }
   plane->scheduler_ = std::make_unique<Scheduler>(plane->ContextFor("kube-scheduler"));
   ContainerRuntime& processes = plane->options_.processes ? *plane->options_.processes() : plane->stand_in_;
-  plane->agents_ = std::make_unique<NodeAgentPool>(plane->ContextFor("node-agent"), plane->options_.agent, processes, plane->simulated_);
+  plane->agents_ = std::make_unique<NodeAgentPool>(plane->ContextFor("node-agent"), plane->options_.agent, processes,
+                                                   plane->simulated_);
   return plane;
 }
 

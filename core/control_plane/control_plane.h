@@ -21,26 +21,27 @@ struct ControlPlaneOptions {
   std::string ca_certificate;  // PEM, published as kube-root-ca.crt
   int api_port = 6443;         // where the kubernetes Service leads
   AgentOptions agent;
-  // Gives what runs the pods of nodes that are not simulated, which outlives the control plane. Called once the store is open and
-  // locked, so that a start that is refused starts nothing. Empty = those pods are simulated too.
+  // Gives what runs the pods of nodes that are not simulated, which outlives the control plane. Called once the store
+  // is open and locked, so that a start that is refused starts nothing. Empty = those pods are simulated too.
   std::function<ContainerRuntime*()> processes;
 };
 
-// Everything to the left and right of the commit, put together: store, cache, registry, and the parts that act through a Client.
-// The server, the tests and embedders build this one; they differ in clock, executor and store options only.
+// Everything to the left and right of the commit, put together: store, cache, registry, and the parts that act through
+// a Client. The server, the tests and embedders build this one; they differ in clock, executor and store options only.
 // Control thread only. The executor's loop must have stopped, or nothing may be running in it, before destruction.
 class ControlPlane {
  public:
   // Opens the store and loads the cache; nothing acts yet.
-  static Result<std::unique_ptr<ControlPlane>> Open(ControlPlaneOptions options, asio::any_io_executor executor, Clock& clock);
+  static Result<std::unique_ptr<ControlPlane>> Open(ControlPlaneOptions options, asio::any_io_executor executor,
+                                                    Clock& clock);
   ~ControlPlane();
   ControlPlane(const ControlPlane&) = delete;
   ControlPlane& operator=(const ControlPlane&) = delete;
 
   // Creates the objects every cluster begins with.
   Task<Status> Bootstrap();
-  // Starts controllers, scheduler and node agents; returns when the agents have adopted what runs. Stop ends them: no new work
-  // begins, and processes are left running.
+  // Starts controllers, scheduler and node agents; returns when the agents have adopted what runs. Stop ends them: no
+  // new work begins, and processes are left running.
   Task<Status> Start();
   void Stop();
 

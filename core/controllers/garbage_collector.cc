@@ -20,9 +20,7 @@ constexpr size_t kRememberedUids = 8192;
 constexpr size_t kWritesAtOnce = 64;
 
 // "resource|namespace|name": none of the three holds a bar.
-std::string QueueKey(const ObjectKey& key) {
-  return key.resource + "|" + key.ns + "|" + key.name;
-}
+std::string QueueKey(const ObjectKey& key) { return key.resource + "|" + key.ns + "|" + key.name; }
 
 ObjectKey ParseKey(const std::string& key) {
   const size_t first = key.find('|'), second = key.find('|', first + 1);

@@ -17,9 +17,7 @@ constexpr char kLastApplied[] = "kubectl.kubernetes.io/last-applied-configuratio
 // No vowels and no lookalikes: hashes shall spell nothing.
 constexpr std::string_view kAlphabet = "bcdfghjklmnpqrstvwxz2456789";
 
-int64_t NumberOf(const ObjectPtr& revision) {
-  return revision->view<RevisionView>().revision;
-}
+int64_t NumberOf(const ObjectPtr& revision) { return revision->view<RevisionView>().revision; }
 
 Json NewRevision(const Object& owner, const Json& pod_template, const std::string& hash, int64_t number, Json patch) {
   const JsonPtr document = owner.json();

@@ -120,8 +120,8 @@ class NodeKeeper : public std::enable_shared_from_this<NodeKeeper> {
  private:
   Duration WallAhead() const { return context_.clock.Now().time_since_epoch() - context_.clock.Monotonic(); }
 
-  // When a node that says nothing more is taken for lost. A lease that is made for longer than the grace counts for so long:
-  // simulated nodes renew theirs rarely.
+  // When a node that says nothing more is taken for lost. A lease that is made for longer than the grace counts for so
+  // long: simulated nodes renew theirs rarely.
   Time Deadline(const Object& node) {
     const Duration ahead = WallAhead();
     if (ahead - wall_ahead_ > kJump || wall_ahead_ - ahead > kJump) grace_from_ = context_.clock.Now();
@@ -131,9 +131,11 @@ class NodeKeeper : public std::enable_shared_from_this<NodeKeeper> {
     Time deadline = std::min(std::max({grace_from_, view.created, view.heartbeat}), now) + kNodeGrace;
     if (const ObjectPtr lease = context_.client.cache().Get(resources::kLeases, kLeaseNamespace, node.name())) {
       const JsonPtr document = lease->json();
-      const Duration lasts = std::max<Duration>(kNodeGrace, std::chrono::seconds(IntAt(*document, "spec.leaseDurationSeconds")));
+      const Duration lasts =
+          std::max<Duration>(kNodeGrace, std::chrono::seconds(IntAt(*document, "spec.leaseDurationSeconds")));
       Time renewed;
-      if (ParseTime(StringAt(*document, "spec.renewTime"), &renewed)) deadline = std::max(deadline, std::min(renewed, now) + lasts);
+      if (ParseTime(StringAt(*document, "spec.renewTime"), &renewed))
+        deadline = std::max(deadline, std::min(renewed, now) + lasts);
     }
     return deadline;
   }

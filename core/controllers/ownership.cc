@@ -23,9 +23,7 @@ std::string IndexedValue(const LabelSelector& selector, const std::string& ns) {
   return {};
 }
 
-bool Vanished(const Status& status) {
-  return status.reason() == Reason::kNotFound;
-}
+bool Vanished(const Status& status) { return status.reason() == Reason::kNotFound; }
 
 }  // namespace
 

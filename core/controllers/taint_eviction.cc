@@ -32,9 +32,7 @@ struct EvictionView {
   Time created{};
 };
 
-bool IsNoExecute(const NodeTaint& taint) {
-  return taint.effect == kNoExecute;
-}
+bool IsNoExecute(const NodeTaint& taint) { return taint.effect == kNoExecute; }
 
 std::vector<NodeTaint> NoExecuteTaints(const Object& node) {
   std::vector<NodeTaint> out;

@@ -6,9 +6,7 @@
 
 namespace wherry {
 
-std::string NodeTaint::ToString() const {
-  return key + (value.empty() ? "" : "=" + value) + ":" + effect;
-}
+std::string NodeTaint::ToString() const { return key + (value.empty() ? "" : "=" + value) + ":" + effect; }
 
 bool PodToleration::Tolerates(const NodeTaint& taint) const {
   if (!effect.empty() && effect != taint.effect) return false;

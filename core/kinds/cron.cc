@@ -193,9 +193,7 @@ class CronParser {
   std::string error_;
 };
 
-Result<CronSchedule> CronSchedule::Parse(std::string_view text) {
-  return CronParser::Run(text);
-}
+Result<CronSchedule> CronSchedule::Parse(std::string_view text) { return CronParser::Run(text); }
 
 bool CronSchedule::MatchesDay(sys_days day) const {
   const std::chrono::year_month_day date(day);

@@ -37,11 +37,7 @@ Json Rename(const Json& from, std::string_view api_version, bool to_view) {
 
 }  // namespace
 
-Json EventFromStorage(const Json& stored) {
-  return Rename(stored, "events.k8s.io/v1", true);
-}
-Json EventToStorage(const Json& view) {
-  return Rename(view, "v1", false);
-}
+Json EventFromStorage(const Json& stored) { return Rename(stored, "events.k8s.io/v1", true); }
+Json EventToStorage(const Json& view) { return Rename(view, "v1", false); }
 
 }  // namespace wherry

@@ -5,9 +5,7 @@
 namespace wherry {
 namespace {
 
-std::string Text(const Json& value) {
-  return value.dump(-1, ' ', false, Json::error_handler_t::replace);
-}
+std::string Text(const Json& value) { return value.dump(-1, ' ', false, Json::error_handler_t::replace); }
 
 template <typename Range>
 std::string Quoted(const Range& values) {

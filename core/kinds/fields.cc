@@ -56,8 +56,6 @@ const std::map<std::string, Json, std::less<>>& MapAt(const Json& object, std::s
   return map == nullptr ? empty : *map;
 }
 
-bool Has(const Json& object, std::string_view path) {
-  return !At(object, path).is_null();
-}
+bool Has(const Json& object, std::string_view path) { return !At(object, path).is_null(); }
 
 }  // namespace wherry

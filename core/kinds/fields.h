@@ -14,7 +14,7 @@ namespace wherry {
 // themselves (labels, annotations) are looked up in their MapAt. References live as long as the document, or for ever
 // when they are the empty value. A value of the wrong type reads as absent: the schema has refused it before.
 
-const Json& At(const Json& object, std::string_view path);  // null when absent
+const Json& At(const Json& object, std::string_view path);        // null when absent
 const Json* FindPath(const Json& object, std::string_view path);  // null when absent
 const std::string& StringAt(const Json& object, std::string_view path);
 std::string StringAt(const Json& object, std::string_view path, std::string_view absent);

@@ -57,9 +57,7 @@ Checker FindChecker(std::string_view format) {
 
 }  // namespace
 
-bool IsKnownFormat(std::string_view format) {
-  return FindChecker(format) || FindNameCheck(format);
-}
+bool IsKnownFormat(std::string_view format) { return FindChecker(format) || FindNameCheck(format); }
 
 void CheckFormat(const std::string& format, const Json& value, const std::string& path, FieldErrors& errors) {
   if (const Checker checker = FindChecker(format)) return checker(value, path, errors);

@@ -173,9 +173,7 @@ const std::string* Text(const Json& operation, const char* name) {
   return it != operation.end() && it->is_string() ? &it->get_ref<const std::string&>() : nullptr;
 }
 
-Status Malformed(const std::string& why) {
-  return Status::BadRequest("error decoding JSON patch: " + why);
-}
+Status Malformed(const std::string& why) { return Status::BadRequest("error decoding JSON patch: " + why); }
 
 }  // namespace
 
@@ -207,7 +205,8 @@ Result<Json> ApplyJsonPatch(const Json& document, const Json& patch) {
       const std::string why = *op + " " + *path + ": " + patcher.error();
       StatusDetails details;
       details.causes.push_back({"FieldValueInvalid", why, "patch"});
-      return Status(Reason::kInvalid, "the server rejected our request due to an error in our request: " + why, std::move(details));
+      return Status(Reason::kInvalid, "the server rejected our request due to an error in our request: " + why,
+                    std::move(details));
     }
   }
   return patcher.Take();

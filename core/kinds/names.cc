@@ -9,25 +9,13 @@
 namespace wherry {
 namespace {
 
-bool IsDigit(char c) {
-  return c >= '0' && c <= '9';
-}
-bool IsLower(char c) {
-  return c >= 'a' && c <= 'z';
-}
-bool IsUpper(char c) {
-  return c >= 'A' && c <= 'Z';
-}
-bool IsLowerAlnum(char c) {
-  return IsLower(c) || IsDigit(c);
-}
-bool IsAlnum(char c) {
-  return IsLowerAlnum(c) || IsUpper(c);
-}
+bool IsDigit(char c) { return c >= '0' && c <= '9'; }
+bool IsLower(char c) { return c >= 'a' && c <= 'z'; }
+bool IsUpper(char c) { return c >= 'A' && c <= 'Z'; }
+bool IsLowerAlnum(char c) { return IsLower(c) || IsDigit(c); }
+bool IsAlnum(char c) { return IsLowerAlnum(c) || IsUpper(c); }
 
-std::string MaxLength(size_t max) {
-  return "must be no more than " + std::to_string(max) + " bytes";
-}
+std::string MaxLength(size_t max) { return "must be no more than " + std::to_string(max) + " bytes"; }
 
 // "… (e.g. 'a',  or 'b', regex used for validation is '…')", with the double space users know.
 std::string WithRegex(std::string message, std::string_view regex, std::initializer_list<std::string_view> examples) {

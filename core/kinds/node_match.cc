@@ -146,9 +146,7 @@ std::vector<Toleration> ParseTolerations(const Json& tolerations) {
   return out;
 }
 
-std::string_view TaintEffectName(TaintEffect effect) {
-  return kEffectNames[static_cast<size_t>(effect)];
-}
+std::string_view TaintEffectName(TaintEffect effect) { return kEffectNames[static_cast<size_t>(effect)]; }
 
 const Taint* FindUntolerated(const std::vector<Taint>& taints, const std::vector<Toleration>& tolerations,
                              std::initializer_list<TaintEffect> effects) {

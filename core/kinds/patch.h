@@ -11,7 +11,8 @@ Result<Json> ApplyJsonPatch(const Json& document, const Json& patch);
 Json ApplyMergePatch(Json document, const Json& patch);
 
 // Strategic merge patch by the type's patch strategies, with every directive: $patch, $deleteFromPrimitiveList,
-// $setElementOrder, $retainKeys (API conventions, "Strategic merge patch"). kBadRequest when an element lacks its merge key.
+// $setElementOrder, $retainKeys (API conventions, "Strategic merge patch"). kBadRequest when an element lacks its merge
+// key.
 Result<Json> ApplyStrategicMergePatch(const Type& type, Json document, const Json& patch);
 
 }  // namespace wherry

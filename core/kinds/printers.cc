@@ -9,17 +9,11 @@
 namespace wherry {
 namespace {
 
-Json Age(const Json& object, Time now) {
-  return Since(object, "metadata.creationTimestamp", now);
-}
+Json Age(const Json& object, Time now) { return Since(object, "metadata.creationTimestamp", now); }
 
-Json DataCount(const Json& object, Time) {
-  return MapAt(object, "data").size() + MapAt(object, "binaryData").size();
-}
+Json DataCount(const Json& object, Time) { return MapAt(object, "data").size() + MapAt(object, "binaryData").size(); }
 
-Json SecretsCount(const Json& object, Time) {
-  return ListAt(object, "secrets").size();
-}
+Json SecretsCount(const Json& object, Time) { return ListAt(object, "secrets").size(); }
 
 Json LastTransition(const Json& object, Time now) {
   std::string newest;  // RFC 3339 in UTC sorts as text

@@ -149,9 +149,7 @@ Json PodReady(const Json& pod, Time) {
   return std::to_string(line.ready) + "/" + std::to_string(line.total);
 }
 
-Json PodStatus(const Json& pod, Time) {
-  return Describe(pod).status;
-}
+Json PodStatus(const Json& pod, Time) { return Describe(pod).status; }
 
 Json PodRestarts(const Json& pod, Time now) {
   const PodLine line = Describe(pod);
@@ -194,13 +192,9 @@ Json NodeRoles(const Json& node, Time) {
   return text;
 }
 
-Json NodeInternalIp(const Json& node, Time) {
-  return Address(node, "InternalIP");
-}
+Json NodeInternalIp(const Json& node, Time) { return Address(node, "InternalIP"); }
 
-Json NodeExternalIp(const Json& node, Time) {
-  return Address(node, "ExternalIP");
-}
+Json NodeExternalIp(const Json& node, Time) { return Address(node, "ExternalIP"); }
 
 }  // namespace printers
 }  // namespace wherry

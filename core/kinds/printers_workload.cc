@@ -20,9 +20,7 @@ std::string JoinField(const std::vector<Json>& items, std::string_view field) {
   return text;
 }
 
-std::string OrNone(std::string text) {
-  return text.empty() ? "<none>" : text;
-}
+std::string OrNone(std::string text) { return text.empty() ? "<none>" : text; }
 
 bool ConditionTrue(const Json& job, std::string_view type) {
   for (const Json& condition : ListAt(job, "status.conditions")) {
@@ -40,13 +38,9 @@ Json OrNotApplicable(const Json& value) {
 
 namespace printers {
 
-Json Containers(const Json& object, Time) {
-  return JoinField(ListAt(TemplateSpec(object), "containers"), "name");
-}
+Json Containers(const Json& object, Time) { return JoinField(ListAt(TemplateSpec(object), "containers"), "name"); }
 
-Json Images(const Json& object, Time) {
-  return JoinField(ListAt(TemplateSpec(object), "containers"), "image");
-}
+Json Images(const Json& object, Time) { return JoinField(ListAt(TemplateSpec(object), "containers"), "image"); }
 
 Json Selector(const Json& object, Time) {
   const Json& selector =
@@ -94,9 +88,7 @@ Json CronLastSchedule(const Json& cron_job, Time now) {
   return Since(cron_job, "status.lastScheduleTime", now, "<none>");
 }
 
-Json CronActive(const Json& cron_job, Time) {
-  return ListAt(cron_job, "status.active").size();
-}
+Json CronActive(const Json& cron_job, Time) { return ListAt(cron_job, "status.active").size(); }
 
 Json RevisionController(const Json& revision, Time) {
   for (const Json& owner : ListAt(revision, "metadata.ownerReferences")) {
@@ -111,13 +103,9 @@ Json RevisionController(const Json& revision, Time) {
   return "<none>";
 }
 
-Json PdbMin(const Json& budget, Time) {
-  return OrNotApplicable(At(budget, "spec.minAvailable"));
-}
+Json PdbMin(const Json& budget, Time) { return OrNotApplicable(At(budget, "spec.minAvailable")); }
 
-Json PdbMax(const Json& budget, Time) {
-  return OrNotApplicable(At(budget, "spec.maxUnavailable"));
-}
+Json PdbMax(const Json& budget, Time) { return OrNotApplicable(At(budget, "spec.maxUnavailable")); }
 
 }  // namespace printers
 }  // namespace wherry

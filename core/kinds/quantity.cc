@@ -22,22 +22,16 @@ constexpr std::array<Suffix, 10> kDecimal = {
     {{"n", -9}, {"u", -6}, {"m", -3}, {"", 0}, {"k", 3}, {"M", 6}, {"G", 9}, {"T", 12}, {"P", 15}, {"E", 18}}};
 constexpr std::array<Suffix, 6> kBinary = {{{"Ki", 10}, {"Mi", 20}, {"Gi", 30}, {"Ti", 40}, {"Pi", 50}, {"Ei", 60}}};
 
-Status Bad(std::string message) {
-  return Status(Reason::kInvalid, std::move(message));
-}
+Status Bad(std::string message) { return Status(Reason::kInvalid, std::move(message)); }
 
 Status BadFormat() {
   return Bad("quantities must match the regular expression '^([+-]?[0-9.]+)([eEinumkKMGTP]*[-+]?[0-9]*)$'");
 }
 
-bool IsDigit(char c) {
-  return c >= '0' && c <= '9';
-}
+bool IsDigit(char c) { return c >= '0' && c <= '9'; }
 
 // Multiplies a non-negative number, stopping at the cap.
-Int128 MultiplyCapped(Int128 value, int64_t factor) {
-  return value > kMaxNano / factor ? kMaxNano : value * factor;
-}
+Int128 MultiplyCapped(Int128 value, int64_t factor) { return value > kMaxNano / factor ? kMaxNano : value * factor; }
 
 // digits * 10^exponent (or * 2^shift), in nano units, rounded up and capped.
 Int128 ScaleDigits(std::string_view digits, int exponent, int shift) {
@@ -153,13 +147,9 @@ Quantity Quantity::FromValue(int64_t value, bool binary_suffix) {
   return q;
 }
 
-int64_t Quantity::milli() const {
-  return Saturate(DivideAwayFromZero(nano_, 1'000'000));
-}
+int64_t Quantity::milli() const { return Saturate(DivideAwayFromZero(nano_, 1'000'000)); }
 
-int64_t Quantity::value() const {
-  return Saturate(DivideAwayFromZero(nano_, kNano));
-}
+int64_t Quantity::value() const { return Saturate(DivideAwayFromZero(nano_, kNano)); }
 
 std::string Quantity::ToString() const {
   if (nano_ == 0) return "0";
@@ -178,9 +168,7 @@ std::string Quantity::ToString() const {
   return Digits(mantissa) + std::string(kDecimal[static_cast<size_t>(exponent / 3 + 3)].text);
 }
 
-int Quantity::Compare(const Quantity& other) const {
-  return nano_ < other.nano_ ? -1 : nano_ > other.nano_ ? 1 : 0;
-}
+int Quantity::Compare(const Quantity& other) const { return nano_ < other.nano_ ? -1 : nano_ > other.nano_ ? 1 : 0; }
 
 Quantity& Quantity::operator+=(const Quantity& other) {
   if (nano_ == 0) format_ = other.format_;

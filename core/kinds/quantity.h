@@ -8,7 +8,8 @@
 
 namespace wherry {
 
-// A resource.Quantity: an exact decimal with the suffix family it was written in. Sub-nano parts are rounded up, as upstream.
+// A resource.Quantity: an exact decimal with the suffix family it was written in. Sub-nano parts are rounded up, as
+// upstream.
 class Quantity {
  public:
   Quantity() = default;
@@ -16,8 +17,8 @@ class Quantity {
   static Quantity FromMilli(int64_t milli);
   static Quantity FromValue(int64_t value, bool binary_suffix = false);
 
-  int64_t milli() const;   // rounded up, saturating
-  int64_t value() const;   // rounded up to units, saturating
+  int64_t milli() const;         // rounded up, saturating
+  int64_t value() const;         // rounded up to units, saturating
   std::string ToString() const;  // canonical: 1000m → 1, 1024Mi → 1Gi, 0.5 → 500m
   bool is_zero() const { return nano_ == 0; }
   int Compare(const Quantity& other) const;

@@ -2,7 +2,8 @@
 
 #include <string_view>
 
-// The store's names of the built-in resources that code speaks of: the plural, qualified by the group unless it is core.
+// The store's names of the built-in resources that code speaks of: the plural, qualified by the group unless it is
+// core.
 namespace wherry::resources {
 
 inline constexpr std::string_view kPods = "pods";

@@ -155,9 +155,7 @@ void ValidateDeployment(const Json& deployment, const Json* old, FieldErrors& er
   if (old != nullptr) CheckImmutable(deployment, *old, "spec.selector", out);
 }
 
-void CreateReplicaSet(Json& set) {
-  set["status"] = {{"replicas", 0}};
-}
+void CreateReplicaSet(Json& set) { set["status"] = {{"replicas", 0}}; }
 
 void ValidateReplicaSet(const Json& set, const Json* old, FieldErrors& errors) {
   if (Unchanged(set, old, "spec")) return;
@@ -177,9 +175,7 @@ void DefaultStatefulSet(Json& set) {
   }
 }
 
-void CreateStatefulSet(Json& set) {
-  set["status"] = {{"replicas", 0}, {"availableReplicas", 0}};
-}
+void CreateStatefulSet(Json& set) { set["status"] = {{"replicas", 0}, {"availableReplicas", 0}}; }
 
 void ValidateStatefulSet(const Json& set, const Json* old, FieldErrors& errors) {
   if (Unchanged(set, old, "spec")) return;

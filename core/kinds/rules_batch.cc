@@ -47,9 +47,7 @@ void CheckJobSpec(const Json& spec, const std::string& path, Refusals& out) {
 }
 
 // A suspended job that never ran may still be told where its pods go (KEP-2926).
-bool MayMovePods(const Json& old) {
-  return BoolAt(old, "spec.suspend") && !Has(old, "status.startTime");
-}
+bool MayMovePods(const Json& old) { return BoolAt(old, "spec.suspend") && !Has(old, "status.startTime"); }
 
 void CheckJobUpdate(const Json& job, const Json& old, Refusals& out) {
   const bool elastic = StringAt(job, "spec.completionMode") == "Indexed" && Has(job, "spec.completions") &&

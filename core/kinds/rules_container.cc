@@ -189,9 +189,7 @@ void CheckMounts(const Json& container, const std::string& path, const PodWide& 
   }
 }
 
-bool IsHugePages(std::string_view name) {
-  return name.starts_with("hugepages-");
-}
+bool IsHugePages(std::string_view name) { return name.starts_with("hugepages-"); }
 
 // Extended resources ("example.com/gpu") and huge pages cannot be overcommitted.
 bool IsExtended(std::string_view name) {

@@ -8,9 +8,7 @@
 namespace wherry::rules {
 namespace {
 
-bool Headless(const Json& service) {
-  return StringAt(service, "spec.clusterIP") == "None";
-}
+bool Headless(const Json& service) { return StringAt(service, "spec.clusterIP") == "None"; }
 
 void CheckTargetPort(const Json& port, const std::string& path, Refusals& out) {
   if (port.is_number_integer()) out.AddIf(path, port, CheckPort(port.get<int64_t>()));
@@ -103,9 +101,7 @@ void DefaultService(Json& service) {
   }
 }
 
-void CreateService(Json& service) {
-  service["status"] = {{"loadBalancer", Json::object()}};
-}
+void CreateService(Json& service) { service["status"] = {{"loadBalancer", Json::object()}}; }
 
 // What the server has allocated stays when a client leaves it out; clusterIP and clusterIPs say the same.
 void UpdateService(Json& service, const Json& old) {

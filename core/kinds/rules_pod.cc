@@ -197,9 +197,7 @@ void DefaultPod(Json& pod) {
   DefaultRunningPod(spec);
 }
 
-void CreatePod(Json& pod) {
-  pod["status"] = {{"phase", "Pending"}, {"qosClass", QosClass(pod)}};
-}
+void CreatePod(Json& pod) { pod["status"] = {{"phase", "Pending"}, {"qosClass", QosClass(pod)}}; }
 
 void CheckPodSpec(const Json& spec, const std::string& path, PodUse use, Refusals& out) {
   CheckVolumes(spec, path, out);

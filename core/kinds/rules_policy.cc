@@ -24,9 +24,7 @@ bool IsSystemClass(const Json& priority_class) {
 
 }  // namespace
 
-void CreateWithEmptyStatus(Json& object) {
-  object["status"] = Json::object();
-}
+void CreateWithEmptyStatus(Json& object) { object["status"] = Json::object(); }
 
 void CreatePodDisruptionBudget(Json& budget) {
   budget["status"] = {{"disruptionsAllowed", 0}, {"currentHealthy", 0}, {"desiredHealthy", 0}, {"expectedPods", 0}};

@@ -19,13 +19,9 @@ bool ToInt(std::string_view text, int64_t* out) {
   return error == std::errc() && end == text.data() + text.size() && !text.empty();
 }
 
-Status Unparsable(std::string why) {
-  return Status::BadRequest("unable to parse requirement: " + std::move(why));
-}
+Status Unparsable(std::string why) { return Status::BadRequest("unable to parse requirement: " + std::move(why)); }
 
-std::string TextOf(const FieldError& error) {
-  return error.field + ": " + error.message;
-}
+std::string TextOf(const FieldError& error) { return error.field + ": " + error.message; }
 
 // "" when the requirement is well formed.
 std::string CheckRequirement(const Requirement& r) {

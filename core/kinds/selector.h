@@ -12,7 +12,8 @@ namespace wherry {
 
 using Labels = std::vector<std::pair<std::string, std::string>>;  // sorted by key
 
-// A label selector: from the query grammar (`a=b,c in (d,e),!f,g>5`) or from a metav1.LabelSelector or a plain map. Immutable.
+// A label selector: from the query grammar (`a=b,c in (d,e),!f,g>5`) or from a metav1.LabelSelector or a plain map.
+// Immutable.
 class LabelSelector {
  public:
   LabelSelector() = default;  // matches everything
@@ -25,10 +26,10 @@ class LabelSelector {
   static LabelSelector FromMap(const Json& labels);
   static LabelSelector Nothing();
 
-  bool Matches(const Json& labels) const;    // a JSON object of strings, or null
+  bool Matches(const Json& labels) const;  // a JSON object of strings, or null
   bool Matches(const Labels& labels) const;
   bool empty() const { return requirements_.empty() && !nothing_; }  // selects everything
-  std::string ToString() const;  // canonical text, as status.selector of a Scale
+  std::string ToString() const;                                      // canonical text, as status.selector of a Scale
 
   struct Requirement {
     enum class Op : uint8_t { kIn, kNotIn, kExists, kDoesNotExist, kGreater, kLess };

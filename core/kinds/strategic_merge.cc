@@ -18,9 +18,7 @@ struct BadPatch : std::runtime_error {
   using std::runtime_error::runtime_error;
 };
 
-std::string Text(const Json& value) {
-  return value.dump(-1, ' ', false, Json::error_handler_t::replace);
-}
+std::string Text(const Json& value) { return value.dump(-1, ' ', false, Json::error_handler_t::replace); }
 
 // The directive of a map or a list element; "" when it has none.
 std::string Directive(const Json& map) {

@@ -39,7 +39,8 @@ Status NamespaceLifecycle(AdmissionRequest& request, const WatchCache& cache) {
   const std::string why = "unable to create new content in namespace " + request.ns + " because it is being terminated";
   const Status plain = Forbidden(request.kind, request.name, why);
   StatusDetails details = plain.details();
-  details.causes.push_back({"NamespaceTerminating", "namespace " + request.ns + " is being terminated", "metadata.namespace"});
+  details.causes.push_back(
+      {"NamespaceTerminating", "namespace " + request.ns + " is being terminated", "metadata.namespace"});
   return Status(Reason::kForbidden, plain.message(), std::move(details));
 }
 
@@ -54,8 +55,9 @@ Status ServiceAccount(AdmissionRequest& request, const WatchCache& cache) {
   spec["serviceAccount"] = name;
   // The default account of a new namespace is on its way; any other must be there.
   if (name != "default" && !cache.Get(resources::kServiceAccounts, request.ns, name)) {
-    return Forbidden(request.kind, request.name,
-                     "error looking up service account " + request.ns + "/" + name + ": serviceaccount \"" + name + "\" not found");
+    return Forbidden(
+        request.kind, request.name,
+        "error looking up service account " + request.ns + "/" + name + ": serviceaccount \"" + name + "\" not found");
   }
   return {};
 }
@@ -72,7 +74,8 @@ Status DefaultTolerationSeconds(AdmissionRequest& request, const WatchCache&) {
       return (k == key || k.empty()) && (effect == "NoExecute" || effect.empty());
     });
     if (!has) {
-      tolerations.push_back({{"key", key}, {"operator", "Exists"}, {"effect", "NoExecute"}, {"tolerationSeconds", 300}});
+      tolerations.push_back(
+          {{"key", key}, {"operator", "Exists"}, {"effect", "NoExecute"}, {"tolerationSeconds", 300}});
     }
   }
   return {};
@@ -91,7 +94,8 @@ Status Priority(AdmissionRequest& request, const WatchCache& cache) {
     cache.ForEach(resources::kPriorityClasses, {}, [&](const ObjectPtr& candidate) {
       const JsonPtr document = candidate->json();
       // Several defaults may exist for a moment: the lowest counts, as upstream.
-      if (BoolAt(*document, "globalDefault") && (!found || IntAt(*document, "value") < IntAt(*found->json(), "value"))) found = candidate;
+      if (BoolAt(*document, "globalDefault") && (!found || IntAt(*document, "value") < IntAt(*found->json(), "value")))
+        found = candidate;
       return true;
     });
   }
@@ -106,8 +110,8 @@ Status Priority(AdmissionRequest& request, const WatchCache& cache) {
   if (const Json* asked = FindPath(spec, "priority"); asked && asked->is_number() && asked->get<int64_t>() != value) {
     return Forbidden(request.kind, request.name,
                      "the integer value of priority (" + std::to_string(asked->get<int64_t>()) +
-                         ") must not be provided in pod spec; priority admission controller computed " + std::to_string(value) +
-                         " from the given PriorityClass name");
+                         ") must not be provided in pod spec; priority admission controller computed " +
+                         std::to_string(value) + " from the given PriorityClass name");
   }
   spec["priority"] = value;
   if (!spec.contains("preemptionPolicy")) spec["preemptionPolicy"] = policy;

@@ -13,8 +13,8 @@ namespace {
 struct DeletionRule {
   std::string_view resource;
   int64_t (*grace)(const Json& object, std::optional<int64_t> asked);  // seconds
-  void (*begin)(Json& object);                                          // marks beyond deletionTimestamp
-  bool (*held)(const Json& object);                                     // by other things than metadata.finalizers
+  void (*begin)(Json& object);                                         // marks beyond deletionTimestamp
+  bool (*held)(const Json& object);                                    // by other things than metadata.finalizers
 };
 
 int64_t PodGrace(const Json& pod, std::optional<int64_t> asked) {
@@ -37,7 +37,8 @@ constexpr DeletionRule kRules[] = {
 };
 
 const DeletionRule* RuleOf(const Kind& kind) {
-  auto it = std::find_if(std::begin(kRules), std::end(kRules), [&](const auto& rule) { return rule.resource == kind.resource; });
+  auto it = std::find_if(std::begin(kRules), std::end(kRules),
+                         [&](const auto& rule) { return rule.resource == kind.resource; });
   return it == std::end(kRules) ? nullptr : it;
 }
 
@@ -92,7 +93,8 @@ DeletionPlan PlanDeletion(const Kind& kind, const Json& current, const DeleteOpt
     // A repeated delete may only shorten the grace.
     const int64_t before = IntAt(metadata, "deletionGracePeriodSeconds");
     Time deadline;
-    if (options.grace_period_seconds && grace < before && ParseTime(StringAt(metadata, "deletionTimestamp"), &deadline)) {
+    if (options.grace_period_seconds && grace < before &&
+        ParseTime(StringAt(metadata, "deletionTimestamp"), &deadline)) {
       deadline -= std::chrono::seconds(before - grace);
       metadata["deletionTimestamp"] = FormatTime(std::max(deadline, Time{}));
       metadata["deletionGracePeriodSeconds"] = grace;

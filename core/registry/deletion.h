@@ -22,8 +22,8 @@ struct DeletionPlan {
 };
 DeletionPlan PlanDeletion(const Kind& kind, const Json& current, const DeleteOptions& options, Time now);
 
-// True when an object that is being deleted has nothing left to wait for: no finalizers, no grace, nothing of its kind's own
-// (a namespace's spec.finalizers). Any write that reaches this state removes the object.
+// True when an object that is being deleted has nothing left to wait for: no finalizers, no grace, nothing of its
+// kind's own (a namespace's spec.finalizers). Any write that reaches this state removes the object.
 bool Removable(const Kind& kind, const Json& object);
 
 }  // namespace wherry

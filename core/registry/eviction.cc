@@ -22,7 +22,8 @@ Status Refused(const std::string& pod, const std::string& budget, const std::str
   details.kind = "pods";
   details.retry_after_seconds = retry_after;
   details.causes.push_back({"DisruptionBudget", "The disruption budget " + budget + " " + why, ""});
-  return Status(Reason::kTooManyRequests, "Cannot evict pod as it would violate the pod's disruption budget.", std::move(details));
+  return Status(Reason::kTooManyRequests, "Cannot evict pod as it would violate the pod's disruption budget.",
+                std::move(details));
 }
 
 }  // namespace
@@ -40,7 +41,8 @@ Task<Status> SpendDisruption(Registry& registry, ObjectPtr pod, RequestContext c
   });
   if (budgets.empty()) co_return Status();
   if (budgets.size() > 1) {
-    co_return Status::Internal("This pod has more than one PodDisruptionBudget, which the eviction subresource does not support.");
+    co_return Status::Internal(
+        "This pod has more than one PodDisruptionBudget, which the eviction subresource does not support.");
   }
   const std::string name = pod->name();
   const std::string budget = budgets[0]->name();
@@ -61,7 +63,8 @@ Task<Status> SpendDisruption(Registry& registry, ObjectPtr pod, RequestContext c
     return {};
   };
   const Kind* kind = registry.catalog().FindResource(resources::kPodDisruptionBudgets);
-  Result<ObjectPtr> spent = co_await registry.Modify(*kind, pod->ns(), budget, "status", std::move(spend), std::move(context));
+  Result<ObjectPtr> spent =
+      co_await registry.Modify(*kind, pod->ns(), budget, "status", std::move(spend), std::move(context));
   co_return spent.status();
 }
 

@@ -11,11 +11,13 @@ void AddCoreIndexes(WatchCache& cache) {
   cache.AddIndex(std::string(kIndexOwnerUid), "", [](const Object& object, std::vector<std::string>& out) {
     for (const OwnerRef& owner : object.view<MetaView>().owners) out.push_back(owner.uid);
   });
-  cache.AddIndex(std::string(kIndexNodeName), resources::kPods, [](const Object& object, std::vector<std::string>& out) {
-    out.push_back(StringAt(*object.json(), "spec.nodeName"));
-  });
+  cache.AddIndex(std::string(kIndexNodeName), resources::kPods,
+                 [](const Object& object, std::vector<std::string>& out) {
+                   out.push_back(StringAt(*object.json(), "spec.nodeName"));
+                 });
   cache.AddIndex(std::string(kIndexLabel), resources::kPods, [](const Object& object, std::vector<std::string>& out) {
-    for (const auto& [key, value] : object.view<MetaView>().labels) out.push_back(object.ns() + "/" + key + "=" + value);
+    for (const auto& [key, value] : object.view<MetaView>().labels)
+      out.push_back(object.ns() + "/" + key + "=" + value);
   });
 }
 

@@ -41,11 +41,12 @@ class LocalClient : public Client {
     co_return patched;
   }
 
-  Task<Result<ObjectPtr>> Delete(std::string resource, std::string ns, std::string name, DeleteOptions options) override {
+  Task<Result<ObjectPtr>> Delete(std::string resource, std::string ns, std::string name,
+                                 DeleteOptions options) override {
     const Kind* kind = registry_.catalog().FindResource(resource);
     if (!kind) co_return Unknown(resource);
-    Result<ObjectPtr> deleted =
-        co_await registry_.Delete(*kind, std::move(ns), std::move(name), std::move(options), Context(WriteOptions()), nullptr);
+    Result<ObjectPtr> deleted = co_await registry_.Delete(*kind, std::move(ns), std::move(name), std::move(options),
+                                                          Context(WriteOptions()), nullptr);
     co_return deleted;
   }
 

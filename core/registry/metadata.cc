@@ -9,8 +9,8 @@ namespace wherry {
 namespace {
 
 // Metadata that only the server writes.
-constexpr const char* kServerFields[] = {"uid",        "creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds",
-                                         "generation", "selfLink"};
+constexpr const char* kServerFields[] = {
+    "uid", "creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds", "generation", "selfLink"};
 
 bool SameBody(const Json& a, const Json& b, bool ignore_status) {
   auto skip = [&](const std::string& key) { return key == "metadata" || (ignore_status && key == "status"); };
@@ -44,7 +44,8 @@ Status StampCreate(const Kind& kind, const std::string& ns, const std::string& u
   if (kind.namespaced) {
     const std::string body_ns = StringAt(metadata, "namespace");
     if (!body_ns.empty() && body_ns != ns) {
-      return Status::BadRequest("the namespace of the provided object does not match the namespace sent on the request");
+      return Status::BadRequest(
+          "the namespace of the provided object does not match the namespace sent on the request");
     }
     metadata["namespace"] = ns;
   } else {
@@ -63,7 +64,8 @@ Status StampUpdate(const Kind& kind, const std::string& ns, const std::string& n
   Json& metadata = MetadataOf(object);
   const std::string body_name = StringAt(metadata, "name");
   if (!body_name.empty() && body_name != name) {
-    return Status::BadRequest("the name of the object (" + body_name + ") does not match the name on the URL (" + name + ")");
+    return Status::BadRequest("the name of the object (" + body_name + ") does not match the name on the URL (" + name +
+                              ")");
   }
   const std::string body_ns = StringAt(metadata, "namespace");
   if (kind.namespaced && !body_ns.empty() && body_ns != ns) {

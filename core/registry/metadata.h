@@ -13,12 +13,12 @@ namespace wherry {
 // Makes sure object.metadata is there and returns it.
 Json& MetadataOf(Json& object);
 
-// Create: drops what the server sets, stamps uid, creationTimestamp and generation. kInternalError when resourceVersion is set, as
-// upstream answers; kBadRequest when the body's namespace differs from `ns`.
+// Create: drops what the server sets, stamps uid, creationTimestamp and generation. kInternalError when resourceVersion
+// is set, as upstream answers; kBadRequest when the body's namespace differs from `ns`.
 Status StampCreate(const Kind& kind, const std::string& ns, const std::string& uid, Time now, Json& object);
 
-// Update: carries over from `old` what clients cannot change and checks that name, namespace and uid agree. `name` and `ns` are
-// the URL's.
+// Update: carries over from `old` what clients cannot change and checks that name, namespace and uid agree. `name` and
+// `ns` are the URL's.
 Status StampUpdate(const Kind& kind, const std::string& ns, const std::string& name, const Json& old, Json& object);
 
 // Raises metadata.generation when anything but metadata and status changed.

@@ -27,8 +27,9 @@ ObjectPtr Unstored(const Kind& kind, const Json& document, uint64_t revision) {
 }
 
 Status StaleStatus(const Kind& kind, const std::string& name) {
-  return Status::Conflict(kind.plural, kind.gvk.group, name,
-                          "the object has been modified; please apply your changes to the latest version and try again");
+  return Status::Conflict(
+      kind.plural, kind.gvk.group, name,
+      "the object has been modified; please apply your changes to the latest version and try again");
 }
 
 // True when a patch itself speaks of metadata.resourceVersion: then a race is the caller's, and is not retried.
@@ -81,8 +82,8 @@ uint64_t Registry::Random(uint64_t below) { return random_->engine() % below; }
 std::string Registry::NewUid() {
   uint64_t high = random_->engine();
   uint64_t low = random_->engine();
-  high = (high & ~0xf000ULL) | 0x4000ULL;               // version 4
-  low = (low & ~(3ULL << 62)) | (2ULL << 62);           // RFC 4122 variant
+  high = (high & ~0xf000ULL) | 0x4000ULL;      // version 4
+  low = (low & ~(3ULL << 62)) | (2ULL << 62);  // RFC 4122 variant
   char text[37];
   std::snprintf(text, sizeof text, "%08llx-%04llx-%04llx-%04llx-%012llx", static_cast<unsigned long long>(high >> 32),
                 static_cast<unsigned long long>((high >> 16) & 0xffff), static_cast<unsigned long long>(high & 0xffff),
@@ -116,14 +117,22 @@ Task<Result<ObjectPtr>> Registry::Create(const Kind& kind, std::string ns, Json 
   const std::string base = StringAt(metadata, "generateName");
   const bool generated = StringAt(metadata, "name").empty();
   if (generated && base.empty()) {
-    co_return InvalidStatus(stored.gvk, "", {{"metadata.name", "FieldValueRequired", "Required value: name or generateName is required"}});
+    co_return InvalidStatus(
+        stored.gvk, "", {{"metadata.name", "FieldValueRequired", "Required value: name or generateName is required"}});
   }
   if (stored.hooks.prepare_create) stored.hooks.prepare_create(object);
   if (generated) metadata["name"] = base.substr(0, kGeneratedBase) + RandomSuffix(kGeneratedSuffix);
   ApplyDefaults(stored, object);
 
-  AdmissionRequest request{AdmissionRequest::Op::kCreate, stored, "", ns, StringAt(object, "metadata.name"), &object, nullptr,
-                           context.user, context.dry_run};
+  AdmissionRequest request{AdmissionRequest::Op::kCreate,
+                           stored,
+                           "",
+                           ns,
+                           StringAt(object, "metadata.name"),
+                           &object,
+                           nullptr,
+                           context.user,
+                           context.dry_run};
   status = Admit(request);
   if (!status.ok()) co_return status;
 
@@ -141,15 +150,16 @@ Task<Result<ObjectPtr>> Registry::Create(const Kind& kind, std::string ns, Json 
     mutation.uid = StringAt(object, "metadata.uid");
     mutation.draft.emplace(object);
     Result<ObjectPtr> committed = co_await Commit(std::move(mutation));
-    if (committed.ok() || !generated || committed.status().reason() != Reason::kAlreadyExists || tries == kMaxNameTries) {
+    if (committed.ok() || !generated || committed.status().reason() != Reason::kAlreadyExists ||
+        tries == kMaxNameTries) {
       co_return committed;
     }
     object["metadata"]["name"] = base.substr(0, kGeneratedBase) + RandomSuffix(kGeneratedSuffix);
   }
 }
 
-Task<Result<ObjectPtr>> Registry::Change(const Kind& kind, std::string ns, std::string name, std::string subresource, MakeNext make,
-                                         RequestContext context) {
+Task<Result<ObjectPtr>> Registry::Change(const Kind& kind, std::string ns, std::string name, std::string subresource,
+                                         MakeNext make, RequestContext context) {
   const Kind& stored = StoredKind(kind);
   for (int race = 0;; ++race) {
     const ObjectPtr current = cache_.Get(stored.resource, ns, name);
@@ -193,7 +203,14 @@ Task<Result<ObjectPtr>> Registry::Change(const Kind& kind, std::string ns, std::
       if (stored.hooks.prepare_update) stored.hooks.prepare_update(object, *old);
       ApplyDefaults(stored, object);
       BumpGeneration(stored, *old, object);
-      AdmissionRequest request{AdmissionRequest::Op::kUpdate, stored, subresource, ns, name, &object, old.get(), context.user,
+      AdmissionRequest request{AdmissionRequest::Op::kUpdate,
+                               stored,
+                               subresource,
+                               ns,
+                               name,
+                               &object,
+                               old.get(),
+                               context.user,
                                context.dry_run};
       status = Admit(request);
       if (!status.ok()) co_return status;
@@ -220,8 +237,8 @@ Task<Result<ObjectPtr>> Registry::Change(const Kind& kind, std::string ns, std::
   }
 }
 
-Task<Result<ObjectPtr>> Registry::Update(const Kind& kind, std::string ns, std::string name, std::string subresource, Json object,
-                                         RequestContext context, bool* created) {
+Task<Result<ObjectPtr>> Registry::Update(const Kind& kind, std::string ns, std::string name, std::string subresource,
+                                         Json object, RequestContext context, bool* created) {
   if (created) *created = false;
   const Kind& stored = StoredKind(kind);
   const Result<std::optional<uint64_t>> asked = RevisionPrecondition(object);
@@ -231,7 +248,8 @@ Task<Result<ObjectPtr>> Registry::Update(const Kind& kind, std::string ns, std::
     Json& metadata = MetadataOf(object);
     const std::string body_name = StringAt(metadata, "name");
     if (!body_name.empty() && body_name != name) {
-      co_return Status::BadRequest("the name of the object (" + body_name + ") does not match the name on the URL (" + name + ")");
+      co_return Status::BadRequest("the name of the object (" + body_name + ") does not match the name on the URL (" +
+                                   name + ")");
     }
     metadata["name"] = name;
     metadata.erase("resourceVersion");
@@ -240,8 +258,9 @@ Task<Result<ObjectPtr>> Registry::Update(const Kind& kind, std::string ns, std::
     co_return made;
   }
   if (!expected && !stored.unconditional_update && subresource.empty()) {
-    co_return InvalidStatus(stored.gvk, name,
-                            {{"metadata.resourceVersion", "FieldValueInvalid", "Invalid value: 0: must be specified for an update"}});
+    co_return InvalidStatus(
+        stored.gvk, name,
+        {{"metadata.resourceVersion", "FieldValueInvalid", "Invalid value: 0: must be specified for an update"}});
   }
   if (kind.storage) object = kind.hooks.to_storage(object);
   MakeNext make = [&stored, name, expected, object = std::move(object)](const Json&, uint64_t revision,
@@ -250,12 +269,13 @@ Task<Result<ObjectPtr>> Registry::Update(const Kind& kind, std::string ns, std::
     if (expected && *expected != revision) return StaleStatus(stored, name);
     return object;
   };
-  Result<ObjectPtr> updated = co_await Change(kind, std::move(ns), std::move(name), std::move(subresource), std::move(make), std::move(context));
+  Result<ObjectPtr> updated = co_await Change(kind, std::move(ns), std::move(name), std::move(subresource),
+                                              std::move(make), std::move(context));
   co_return updated;
 }
 
-Task<Result<ObjectPtr>> Registry::Patch(const Kind& kind, std::string ns, std::string name, std::string subresource, PatchType type,
-                                        Json patch, FieldValidation validation, RequestContext context,
+Task<Result<ObjectPtr>> Registry::Patch(const Kind& kind, std::string ns, std::string name, std::string subresource,
+                                        PatchType type, Json patch, FieldValidation validation, RequestContext context,
                                         std::vector<std::string>* problems) {
   const Kind& stored = StoredKind(kind);
   MakeNext make = [&kind, &stored, name, type, validation, problems, patch = std::move(patch)](
@@ -266,11 +286,13 @@ Task<Result<ObjectPtr>> Registry::Patch(const Kind& kind, std::string ns, std::s
                                                        : ApplyStrategicMergePatch(*kind.type, before, patch);
     if (!patched.ok()) return patched.status();
     // No patch makes one kind another.
-    const std::pair<std::string, std::string> type_meta[] = {{"apiVersion", kind.gvk.api_version()}, {"kind", kind.gvk.kind}};
+    const std::pair<std::string, std::string> type_meta[] = {{"apiVersion", kind.gvk.api_version()},
+                                                             {"kind", kind.gvk.kind}};
     for (const auto& [key, expected] : type_meta) {
       const Json* value = FindPath(*patched, key);
       if (value && *value != expected) {
-        return Status::BadRequest("the " + key + " of the patched object (" + value->dump() + ") does not match the expected " + expected);
+        return Status::BadRequest("the " + key + " of the patched object (" + value->dump() +
+                                  ") does not match the expected " + expected);
       }
     }
     const Result<std::optional<uint64_t>> asked = RevisionPrecondition(*patched);
@@ -281,10 +303,12 @@ Task<Result<ObjectPtr>> Registry::Patch(const Kind& kind, std::string ns, std::s
     Result<Decoded> conformed = Conform(*kind.type, kind.gvk, std::move(patched).value());
     if (!conformed.ok()) return conformed.status();
     if (problems) *problems = conformed->problems;
-    if (validation == FieldValidation::kStrict && !conformed->problems.empty()) return StrictStatus(kind.gvk, conformed->problems);
+    if (validation == FieldValidation::kStrict && !conformed->problems.empty())
+      return StrictStatus(kind.gvk, conformed->problems);
     return kind.storage ? kind.hooks.to_storage(conformed->document) : std::move(conformed->document);
   };
-  Result<ObjectPtr> changed = co_await Change(kind, std::move(ns), std::move(name), std::move(subresource), std::move(make), std::move(context));
+  Result<ObjectPtr> changed = co_await Change(kind, std::move(ns), std::move(name), std::move(subresource),
+                                              std::move(make), std::move(context));
   co_return changed;
 }
 
@@ -296,7 +320,8 @@ Task<Result<ObjectPtr>> Registry::Modify(const Kind& kind, std::string ns, std::
     if (!status.ok()) return status;
     return object;
   };
-  Result<ObjectPtr> changed = co_await Change(kind, std::move(ns), std::move(name), std::move(subresource), std::move(make), std::move(context));
+  Result<ObjectPtr> changed = co_await Change(kind, std::move(ns), std::move(name), std::move(subresource),
+                                              std::move(make), std::move(context));
   co_return changed;
 }
 
@@ -309,21 +334,24 @@ Task<Result<ObjectPtr>> Registry::Delete(const Kind& kind, std::string ns, std::
     if (!current) co_return Status::NotFound(stored.plural, stored.gvk.group, name);
     if (!options.uid_precondition.empty() && options.uid_precondition != current->uid()) {
       co_return Status(Reason::kConflict,
-                       "Operation cannot be fulfilled on " + stored.gvk.kind + " \"" + name + "\": the UID in the precondition (" +
-                           options.uid_precondition + ") does not match the UID in record (" + current->uid() +
+                       "Operation cannot be fulfilled on " + stored.gvk.kind + " \"" + name +
+                           "\": the UID in the precondition (" + options.uid_precondition +
+                           ") does not match the UID in record (" + current->uid() +
                            "). The object might have been deleted and then recreated",
                        StatusDetails{name, stored.gvk.group, stored.plural, "", {}, 0});
     }
     if (options.revision_precondition && *options.revision_precondition != current->revision()) {
       co_return Status(Reason::kConflict,
                        "Operation cannot be fulfilled on " + stored.gvk.kind + " \"" + name +
-                           "\": the ResourceVersion in the precondition (" + std::to_string(*options.revision_precondition) +
+                           "\": the ResourceVersion in the precondition (" +
+                           std::to_string(*options.revision_precondition) +
                            ") does not match the ResourceVersion in record (" + std::to_string(current->revision()) +
                            "). The object might have been modified",
                        StatusDetails{name, stored.gvk.group, stored.plural, "", {}, 0});
     }
     const JsonPtr old = current->json();
-    AdmissionRequest request{AdmissionRequest::Op::kDelete, stored, "", ns, name, nullptr, old.get(), context.user, context.dry_run};
+    AdmissionRequest request{
+        AdmissionRequest::Op::kDelete, stored, "", ns, name, nullptr, old.get(), context.user, context.dry_run};
     Status status = Admit(request);
     if (!status.ok()) co_return status;
 
@@ -356,17 +384,19 @@ Task<Status> Registry::Bind(std::string ns, std::string pod, Json binding, Reque
   const std::string node = StringAt(binding, "target.name");
   const std::string target_kind = StringAt(binding, "target.kind");
   if (node.empty() || (!target_kind.empty() && target_kind != "Node")) {
-    co_return InvalidStatus({"", "v1", "Binding"}, pod,
-                            {node.empty() ? FieldError{"target.name", "FieldValueRequired", "Required value"}
-                                          : FieldError{"target.kind", "FieldValueNotSupported",
-                                                       "Unsupported value: \"" + target_kind + "\": supported values: \"Node\""}});
+    co_return InvalidStatus(
+        {"", "v1", "Binding"}, pod,
+        {node.empty() ? FieldError{"target.name", "FieldValueRequired", "Required value"}
+                      : FieldError{"target.kind", "FieldValueNotSupported",
+                                   "Unsupported value: \"" + target_kind + "\": supported values: \"Node\""}});
   }
   const std::string uid = StringAt(binding, "metadata.uid");
   const std::string now = FormatTime(clock_.Now());
   auto change = [pod, node, uid, now](Json& object) -> Status {
     auto refuse = [&](const std::string& why) { return Status::Conflict("pods/binding", "", pod, why); };
     if (!uid.empty() && uid != StringAt(object, "metadata.uid")) {
-      return refuse("Precondition failed: UID in precondition: " + uid + ", UID in object meta: " + StringAt(object, "metadata.uid"));
+      return refuse("Precondition failed: UID in precondition: " + uid +
+                    ", UID in object meta: " + StringAt(object, "metadata.uid"));
     }
     if (object["metadata"].contains("deletionTimestamp")) {
       return refuse("pod " + pod + " is being deleted, cannot be assigned to a host");
@@ -377,11 +407,14 @@ Task<Status> Registry::Bind(std::string ns, std::string pod, Json binding, Reque
     object["spec"]["nodeName"] = node;
     Json& conditions = object["status"]["conditions"];
     if (!conditions.is_array()) conditions = Json::array();
-    std::erase_if(conditions.get_ref<Json::array_t&>(), [](const Json& c) { return c.value("type", "") == "PodScheduled"; });
-    conditions.push_back({{"type", "PodScheduled"}, {"status", "True"}, {"lastProbeTime", nullptr}, {"lastTransitionTime", now}});
+    std::erase_if(conditions.get_ref<Json::array_t&>(),
+                  [](const Json& c) { return c.value("type", "") == "PodScheduled"; });
+    conditions.push_back(
+        {{"type", "PodScheduled"}, {"status", "True"}, {"lastProbeTime", nullptr}, {"lastTransitionTime", now}});
     return {};
   };
-  Result<ObjectPtr> bound = co_await Modify(*kind, std::move(ns), pod, "binding", std::move(change), std::move(context));
+  Result<ObjectPtr> bound =
+      co_await Modify(*kind, std::move(ns), pod, "binding", std::move(change), std::move(context));
   co_return bound.status();
 }
 

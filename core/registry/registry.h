@@ -44,10 +44,11 @@ struct RequestContext {
   bool dry_run = false;
 };
 
-// The one write path (DESIGN: default ▸ admit ▸ validate ▸ commit) for people and controllers alike, and the reads beside it.
-// Documents given here are decoded and conformed (core/kinds/codec.h), of the version of the `kind` given.
+// The one write path (DESIGN: default ▸ admit ▸ validate ▸ commit) for people and controllers alike, and the reads
+// beside it. Documents given here are decoded and conformed (core/kinds/codec.h), of the version of the `kind` given.
 //
-// Control thread only. Every write re-reads the cache after it waited. Writes without a precondition are retried on a race.
+// Control thread only. Every write re-reads the cache after it waited. Writes without a precondition are retried on a
+// race.
 class Registry {
  public:
   Registry(const KindCatalog& catalog, ObjectStore& store, WatchCache& cache, Clock& clock, uint64_t seed);
@@ -57,20 +58,21 @@ class Registry {
   Task<Result<ObjectPtr>> Create(const Kind& kind, std::string ns, Json object, RequestContext context);
   // `subresource` "" or "status"; others have their own calls. PUT of an absent object creates it when the kind says so
   // (`*created` tells; may be null).
-  Task<Result<ObjectPtr>> Update(const Kind& kind, std::string ns, std::string name, std::string subresource, Json object,
-                                 RequestContext context, bool* created);
+  Task<Result<ObjectPtr>> Update(const Kind& kind, std::string ns, std::string name, std::string subresource,
+                                 Json object, RequestContext context, bool* created);
   // JSON, merge and strategic patches. `validation` applies to fields the patch brings; problems go to `*problems`.
-  Task<Result<ObjectPtr>> Patch(const Kind& kind, std::string ns, std::string name, std::string subresource, PatchType type,
-                                Json patch, FieldValidation validation, RequestContext context,
+  Task<Result<ObjectPtr>> Patch(const Kind& kind, std::string ns, std::string name, std::string subresource,
+                                PatchType type, Json patch, FieldValidation validation, RequestContext context,
                                 std::vector<std::string>* problems);
-  // A read-modify-write through the whole path: `change` edits the current document and may be called again on a race. The way
-  // for scale, binding, eviction and other writers of one detail.
+  // A read-modify-write through the whole path: `change` edits the current document and may be called again on a race.
+  // The way for scale, binding, eviction and other writers of one detail.
   Task<Result<ObjectPtr>> Modify(const Kind& kind, std::string ns, std::string name, std::string subresource,
                                  std::function<Status(Json& object)> change, RequestContext context);
-  // Finalizers, grace and propagation as API conventions say. The answer is the object as it now is, or its last state when gone
+  // Finalizers, grace and propagation as API conventions say. The answer is the object as it now is, or its last state
+  // when gone
   // (`*gone` tells; may be null).
-  Task<Result<ObjectPtr>> Delete(const Kind& kind, std::string ns, std::string name, DeleteOptions options, RequestContext context,
-                                 bool* gone);
+  Task<Result<ObjectPtr>> Delete(const Kind& kind, std::string ns, std::string name, DeleteOptions options,
+                                 RequestContext context, bool* gone);
   Task<Status> Bind(std::string ns, std::string pod, Json binding, RequestContext context);
 
   const KindCatalog& catalog() const { return catalog_; }
@@ -85,8 +87,8 @@ class Registry {
  private:
   // The next document from the current one; sets `*precondition` when the caller insists on the revision it saw.
   using MakeNext = std::function<Result<Json>(const Json& current, uint64_t revision, bool* precondition)>;
-  Task<Result<ObjectPtr>> Change(const Kind& kind, std::string ns, std::string name, std::string subresource, MakeNext make,
-                                 RequestContext context);
+  Task<Result<ObjectPtr>> Change(const Kind& kind, std::string ns, std::string name, std::string subresource,
+                                 MakeNext make, RequestContext context);
   Task<Result<ObjectPtr>> Commit(Mutation mutation);
   Status Admit(AdmissionRequest& request);
 

@@ -38,8 +38,9 @@ Status Refused(const AdmissionRequest& request, std::string field, std::string m
 std::string ServiceAddresses::first() const { return Text(options_.network + 1); }
 
 Admission ServiceAddresses::Rule(std::shared_ptr<ServiceAddresses> self) {
-  return {"ServiceAddresses",
-          [self = std::move(self)](AdmissionRequest& request, const WatchCache& cache) { return self->Admit(request, cache); }};
+  return {"ServiceAddresses", [self = std::move(self)](AdmissionRequest& request, const WatchCache& cache) {
+            return self->Admit(request, cache);
+          }};
 }
 
 bool ServiceAddresses::Reserve(const std::string& what) {
@@ -49,7 +50,8 @@ bool ServiceAddresses::Reserve(const std::string& what) {
 }
 
 Status ServiceAddresses::Admit(AdmissionRequest& request, const WatchCache& cache) {
-  if (request.kind.resource != resources::kServices || request.op == AdmissionRequest::Op::kDelete || !request.subresource.empty()) {
+  if (request.kind.resource != resources::kServices || request.op == AdmissionRequest::Op::kDelete ||
+      !request.subresource.empty()) {
     return {};
   }
   if (!request.object->contains("spec")) return {};
@@ -78,15 +80,18 @@ Status ServiceAddresses::GiveAddress(AdmissionRequest& request, const WatchCache
       const uint32_t number = ntohl(raw.s_addr);
       if (!valid || number <= options_.network || number >= options_.network + size - 1) {
         return Refused(request, "spec.clusterIPs[0]",
-                       "Invalid value: \"" + address + "\": failed to allocate IP " + address + ": the provided IP is not in the valid range. The range of valid IPs is " +
+                       "Invalid value: \"" + address + "\": failed to allocate IP " + address +
+                           ": the provided IP is not in the valid range. The range of valid IPs is " +
                            Text(options_.network) + "/" + std::to_string(options_.prefix));
       }
       if (taken.contains(address) || (!request.dry_run && !Reserve(address))) {
         return Refused(request, "spec.clusterIPs[0]",
-                       "Invalid value: \"" + address + "\": failed to allocate IP " + address + ": provided IP is already allocated");
+                       "Invalid value: \"" + address + "\": failed to allocate IP " + address +
+                           ": provided IP is already allocated");
       }
     } else {
-      // A random place, so that an address given back is not given again at once; the first is the kubernetes Service's.
+      // A random place, so that an address given back is not given again at once; the first is the kubernetes
+      // Service's.
       const uint32_t usable = size - 3;
       const uint32_t start = static_cast<uint32_t>(registry_.Random(usable));
       for (uint32_t i = 0; i < usable && address.empty(); ++i) {
@@ -130,11 +135,13 @@ Status ServiceAddresses::GivePorts(AdmissionRequest& request, const WatchCache& 
     if (wanted != 0) {
       if (wanted < options_.first_node_port || wanted > options_.last_node_port) {
         return Refused(request, path,
-                       "Invalid value: " + std::to_string(wanted) + ": provided port is not in the valid range. The range of valid ports is " +
+                       "Invalid value: " + std::to_string(wanted) +
+                           ": provided port is not in the valid range. The range of valid ports is " +
                            std::to_string(options_.first_node_port) + "-" + std::to_string(options_.last_node_port));
       }
       if (taken.contains(wanted) || (!request.dry_run && !Reserve(std::to_string(wanted)))) {
-        return Refused(request, path, "Invalid value: " + std::to_string(wanted) + ": provided port is already allocated");
+        return Refused(request, path,
+                       "Invalid value: " + std::to_string(wanted) + ": provided port is already allocated");
       }
     } else {
       const int count = options_.last_node_port - options_.first_node_port + 1;

@@ -15,9 +15,9 @@ struct ServiceAddressOptions {
   int first_node_port = 30000, last_node_port = 32767;
 };
 
-// Gives Services their cluster IPs and node ports, and refuses taken or foreign ones: what the ranges upstream's registry keeps in
-// etcd do. What is taken is read from the stored Services; addresses given to writes still under way are remembered for a while.
-// Control thread only; the registry outlives it.
+// Gives Services their cluster IPs and node ports, and refuses taken or foreign ones: what the ranges upstream's
+// registry keeps in etcd do. What is taken is read from the stored Services; addresses given to writes still under way
+// are remembered for a while. Control thread only; the registry outlives it.
 class ServiceAddresses {
  public:
   ServiceAddresses(Registry& registry, ServiceAddressOptions options) : registry_(registry), options_(options) {}

@@ -9,8 +9,9 @@
 
 namespace wherry {
 
-// Turns a callback API into something to co_await: `start` is given a copyable callback that takes a T, to be called once, on the
-// control thread, not from inside `start`. Pass a named, moved lambda: GCC 12 miscompiles capturing temporaries of a co_await. When the callback is dropped uncalled, the coroutine is destroyed with it.
+// Turns a callback API into something to co_await: `start` is given a copyable callback that takes a T, to be called
+// once, on the control thread, not from inside `start`. Pass a named, moved lambda: GCC 12 miscompiles capturing
+// temporaries of a co_await. When the callback is dropped uncalled, the coroutine is destroyed with it.
 template <typename T, typename Start>
 Task<T> AwaitCallback(Start start) {
   using Token = asio::use_awaitable_t<asio::any_io_executor>;

@@ -1,12 +1,12 @@
 #include "core/runtime/clock.h"
 
+#include <algorithm>
 #include <asio/async_result.hpp>
 #include <asio/io_context.hpp>
 #include <asio/post.hpp>
 #include <asio/steady_timer.hpp>
 #include <asio/this_coro.hpp>
 #include <asio/use_awaitable.hpp>
-#include <algorithm>
 #include <map>
 #include <unordered_map>
 #include <utility>

@@ -14,9 +14,9 @@ class io_context;
 
 namespace wherry {
 
-// The one source of time and timers (DESIGN: "One Clock"). Every timestamp, timer, back-off, probe, grace period and lease
-// asks it. Timers run on the monotonic clock, so a jump of the wall clock fires nothing early or late. Control thread only,
-// except Now().
+// The one source of time and timers (DESIGN: "One Clock"). Every timestamp, timer, back-off, probe, grace period and
+// lease asks it. Timers run on the monotonic clock, so a jump of the wall clock fires nothing early or late. Control
+// thread only, except Now().
 class Clock {
  public:
   using TimerId = uint64_t;  // 0 is never a timer
@@ -40,8 +40,8 @@ class Clock {
 // The real clock: one asio timer over a heap of pending timers. The io_context outlives it.
 std::unique_ptr<Clock> NewSystemClock(asio::io_context& io);
 
-// A clock that stands still until told. Not connected to an event loop: Advance runs due timers itself, in time order, each
-// at its own moment.
+// A clock that stands still until told. Not connected to an event loop: Advance runs due timers itself, in time order,
+// each at its own moment.
 class ManualClock : public Clock {
  public:
   explicit ManualClock(Time start = Time(std::chrono::seconds(1'700'000'000)));
@@ -52,10 +52,11 @@ class ManualClock : public Clock {
   TimerId After(Duration delay, std::function<void()> fn) override;
   void Cancel(TimerId id) override;
 
-  // Moves time forward to the next timer not later than `limit` from now and fires it; false when there is none (time is then
-  // moved by nothing).
+  // Moves time forward to the next timer not later than `limit` from now and fires it; false when there is none (time
+  // is then moved by nothing).
   bool FireNext(Duration limit);
-  // Moves time without firing what is later than the new moment. Use through TestCluster::Advance, which settles in between.
+  // Moves time without firing what is later than the new moment. Use through TestCluster::Advance, which settles in
+  // between.
   void MoveTo(Time time);
   // The moment of the earliest timer, or Time::max().
   Time NextTimer() const;

@@ -17,7 +17,8 @@ bool MovedOn(const Status& status) {
   const Reason reason = status.reason();
   if (reason == Reason::kConflict || reason == Reason::kNotFound) return true;
   const auto& causes = status.details().causes;
-  return std::any_of(causes.begin(), causes.end(), [](const StatusCause& cause) { return cause.reason == "NamespaceTerminating"; });
+  return std::any_of(causes.begin(), causes.end(),
+                     [](const StatusCause& cause) { return cause.reason == "NamespaceTerminating"; });
 }
 
 }  // namespace
@@ -31,8 +32,8 @@ Controller::~Controller() { Stop(); }
 
 void Controller::Start() {
   for (const WatchRule& rule : spec_.watches) {
-    handlers_.push_back(
-        context_.client.events().AddHandler(rule.resource, [this, &rule](const Event& event) { rule.enqueue(event, queue_); }));
+    handlers_.push_back(context_.client.events().AddHandler(
+        rule.resource, [this, &rule](const Event& event) { rule.enqueue(event, queue_); }));
     context_.client.cache().ForEach(rule.resource, {}, [this, &rule](const ObjectPtr& object) {
       Event seen;
       seen.type = EventType::kAdded;
@@ -71,8 +72,8 @@ Task<> Controller::Work() {
     }
     if (!result.status.ok()) {
       if (!MovedOn(result.status)) {
-        spdlog::warn("reconcile failed controller={} key={} retries={} error=\"{}\"", spec_.name, key, queue_.Retries(key),
-                     result.status.message());
+        spdlog::warn("reconcile failed controller={} key={} retries={} error=\"{}\"", spec_.name, key,
+                     queue_.Retries(key), result.status.message());
       }
       queue_.AddRateLimited(key);
     } else {

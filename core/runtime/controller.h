@@ -20,8 +20,8 @@ struct RuntimeContext {
   uint64_t seed = 0;  // of every random choice; a test's seed makes a run repeatable
 };
 
-// The outcome of one Reconcile. A Status that is not ok retries with back-off; kConflict and kNotFound do so quietly, since they
-// only mean that the world moved on.
+// The outcome of one Reconcile. A Status that is not ok retries with back-off; kConflict and kNotFound do so quietly,
+// since they only mean that the world moved on.
 struct ReconcileResult {
   Status status;
   Duration requeue_after{0};  // > 0: look again then, whatever happens
@@ -34,7 +34,8 @@ struct WatchRule {
   std::function<void(const Event& event, WorkQueue& queue)> enqueue;
 };
 
-// A controller as one descriptor: what it follows, and its level-triggered reconcile of a key ("namespace/name" or "name").
+// A controller as one descriptor: what it follows, and its level-triggered reconcile of a key ("namespace/name" or
+// "name").
 struct ControllerSpec {
   std::string name;
   std::vector<WatchRule> watches;
@@ -45,8 +46,8 @@ struct ControllerSpec {
   std::function<void(WorkQueue& queue)> on_start;
 };
 
-// Drives one ControllerSpec: handlers on the bus fill the queue, workers empty it. No coroutine exists while there is nothing to
-// do. Destroying it detaches the handlers; running reconciles must have ended (stop the executor first).
+// Drives one ControllerSpec: handlers on the bus fill the queue, workers empty it. No coroutine exists while there is
+// nothing to do. Destroying it detaches the handlers; running reconciles must have ended (stop the executor first).
 class Controller {
  public:
   Controller(RuntimeContext context, ControllerSpec spec);
@@ -79,8 +80,8 @@ std::string KeyOf(std::string_view ns, std::string_view name);
 
 // A WatchRule's enqueue for the controller's own kind: the object itself.
 void EnqueueSelf(const Event& event, WorkQueue& queue);
-// For dependants: the controller owner (metadata.ownerReferences with controller: true) of `kind`, of the object and of its
-// previous state.
+// For dependants: the controller owner (metadata.ownerReferences with controller: true) of `kind`, of the object and of
+// its previous state.
 std::function<void(const Event&, WorkQueue&)> EnqueueControllerOf(std::string kind);
 
 }  // namespace wherry

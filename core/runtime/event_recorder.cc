@@ -52,7 +52,8 @@ bool EventRecorder::Allow(const std::string& about) {
   if (fresh && buckets_.size() > kMaxSeries) {
     // Full buckets say nothing that a fresh one would not.
     std::erase_if(buckets_, [&](const auto& entry) { return entry.second.tokens >= kBurst && entry.first != about; });
-    if (buckets_.size() > 2 * kMaxSeries) buckets_.erase(buckets_.begin()->first == about ? std::next(buckets_.begin()) : buckets_.begin());
+    if (buckets_.size() > 2 * kMaxSeries)
+      buckets_.erase(buckets_.begin()->first == about ? std::next(buckets_.begin()) : buckets_.begin());
     return Allow(about);
   }
   if (bucket.tokens < 1) return false;
@@ -62,8 +63,8 @@ bool EventRecorder::Allow(const std::string& about) {
 
 void EventRecorder::Record(Json involved, std::string type, std::string reason, std::string message) {
   if (message.size() > kMaxMessage) message.resize(kMaxMessage);
-  const std::string about = StringAt(involved, "kind") + "/" + StringAt(involved, "namespace") + "/" + StringAt(involved, "name") +
-                            "/" + StringAt(involved, "uid");
+  const std::string about = StringAt(involved, "kind") + "/" + StringAt(involved, "namespace") + "/" +
+                            StringAt(involved, "name") + "/" + StringAt(involved, "uid");
   if (!Allow(about)) return;
   const std::string key = about + "|" + StringAt(involved, "fieldPath") + "|" + type + "|" + reason + "|" + message;
   const std::string now = FormatTime(context_.clock.Now());
@@ -81,7 +82,8 @@ void EventRecorder::Record(Json involved, std::string type, std::string reason, 
     const std::string ns = StringAt(involved, "namespace", "default");
     // Unique per server run: the name carries the moment and a sequence number, as client-go's does.
     char suffix[40];
-    std::snprintf(suffix, sizeof suffix, ".%llx%04llx", static_cast<unsigned long long>(context_.clock.Now().time_since_epoch().count()),
+    std::snprintf(suffix, sizeof suffix, ".%llx%04llx",
+                  static_cast<unsigned long long>(context_.clock.Now().time_since_epoch().count()),
                   static_cast<unsigned long long>(++sequence_ & 0xffff));
     recency_.push_front(key);
     Series series;
@@ -122,7 +124,8 @@ Task<> EventRecorder::Write(std::string key, Json event) {
     Status status;
     if (count > 1) {
       Json patch = {{"count", count}, {"lastTimestamp", FormatTime(context_.clock.Now())}};
-      auto patched = co_await context_.client.Patch(std::string(resources::kEvents), ns, name, PatchType::kMerge, std::move(patch));
+      auto patched = co_await context_.client.Patch(std::string(resources::kEvents), ns, name, PatchType::kMerge,
+                                                    std::move(patch));
       status = patched.status();
     }
     if (count == 1 || status.reason() == Reason::kNotFound) {
@@ -133,7 +136,8 @@ Task<> EventRecorder::Write(std::string key, Json event) {
     }
     // A namespace that is going away takes its events with it.
     if (!status.ok() && status.reason() != Reason::kForbidden && status.reason() != Reason::kNotFound) {
-      spdlog::warn("event not recorded about={}/{} reason={} error=\"{}\"", ns, name, event.value("reason", ""), status.message());
+      spdlog::warn("event not recorded about={}/{} reason={} error=\"{}\"", ns, name, event.value("reason", ""),
+                   status.message());
     }
     it = series_.find(key);
     if (it == series_.end()) co_return;

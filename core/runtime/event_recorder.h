@@ -9,8 +9,8 @@
 namespace wherry {
 
 // Writes Events (core/v1) about objects, the way client-go's recorder does: repeats of the same event raise `count` and
-// `lastTimestamp` of the first, and a noisy source is rate-limited per object (burst 25, then one each 5 minutes), so that
-// no fault floods the store. Fire and forget; never waits. Control thread only.
+// `lastTimestamp` of the first, and a noisy source is rate-limited per object (burst 25, then one each 5 minutes), so
+// that no fault floods the store. Fire and forget; never waits. Control thread only.
 class EventRecorder {
  public:
   // `component` is source.component, e.g. "daemonset-controller"; `host` source.host ("" = none).

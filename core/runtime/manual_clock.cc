@@ -36,9 +36,7 @@ void ManualClock::Cancel(TimerId id) {
   impl_->due_of.erase(found);
 }
 
-Time ManualClock::NextTimer() const {
-  return impl_->timers.empty() ? Time::max() : impl_->timers.begin()->first.first;
-}
+Time ManualClock::NextTimer() const { return impl_->timers.empty() ? Time::max() : impl_->timers.begin()->first.first; }
 
 bool ManualClock::FireNext(Duration limit) {
   if (impl_->timers.empty()) return false;

@@ -103,13 +103,9 @@ class Reader {
 
 }  // namespace
 
-std::string FormatTime(Time time) {
-  return Format(Split(time), false);
-}
+std::string FormatTime(Time time) { return Format(Split(time), false); }
 
-std::string FormatMicroTime(Time time) {
-  return Format(Split(time), true);
-}
+std::string FormatMicroTime(Time time) { return Format(Split(time), true); }
 
 bool ParseTime(std::string_view text, Time* out) {
   Reader in(text);

@@ -19,9 +19,9 @@ struct BackoffPolicy {
   Duration max = std::chrono::seconds(1000);
 };
 
-// Keys waiting to be reconciled. Fair (first in, first out), stingy (a key added many times is processed once), multiple
-// workers (a key is never processed by two at once; added while processing it waits for its turn again), with delayed and
-// rate-limited adds, and shutdown. After client-go's workqueue contract. Control thread only.
+// Keys waiting to be reconciled. Fair (first in, first out), stingy (a key added many times is processed once),
+// multiple workers (a key is never processed by two at once; added while processing it waits for its turn again), with
+// delayed and rate-limited adds, and shutdown. After client-go's workqueue contract. Control thread only.
 class WorkQueue {
  public:
   WorkQueue(Clock& clock, BackoffPolicy policy = {});
@@ -57,7 +57,7 @@ class WorkQueue {
   Clock& clock_;
   const BackoffPolicy policy_;
   std::deque<std::string> ready_;
-  std::unordered_set<std::string> dirty_;       // ready, or to be ready when its processing ends
+  std::unordered_set<std::string> dirty_;  // ready, or to be ready when its processing ends
   std::unordered_set<std::string> processing_;
   std::unordered_map<std::string, Pending> delayed_;
   std::unordered_map<std::string, int> failures_;

@@ -158,9 +158,7 @@ void Snapshot::RemovePod(const std::string& uid) {
   if (it != pods_.end()) TakeOff(it);
 }
 
-void Snapshot::Assume(const ObjectPtr& pod, const std::string& node) {
-  AddPod(pod, Entry(node), true);
-}
+void Snapshot::Assume(const ObjectPtr& pod, const std::string& node) { AddPod(pod, Entry(node), true); }
 
 void Snapshot::Forget(const std::string& uid) {
   auto it = pods_.find(uid);

@@ -1,5 +1,6 @@
-// What the whole cluster costs, against the physical limit of the same machine in the same run. Starts `wherry up` as a process of
-// its own, talks to it over TLS like any client, and reads its CPU time and memory from /proc. Bounded in time; stops what it starts.
+// What the whole cluster costs, against the physical limit of the same machine in the same run. Starts `wherry up` as a
+// process of its own, talks to it over TLS like any client, and reads its CPU time and memory from /proc. Bounded in
+// time; stops what it starts.
 //   cluster_bench WHERRY [section …]      sections: start create get list watch pods daemonset memory; none = all
 
 #include <fcntl.h>
@@ -98,14 +99,16 @@ class Server {
     int out[2];
     if (::pipe(out) != 0) Die("pipe");
     const std::string count = std::to_string(nodes);
-    const char* argv[] = {program.c_str(), "up",   "--data-dir",   directory,  "--port",      "0",          "--nodes",
-                          count.c_str(),   "--durability", durability, "--stop-pods", "--log-level", "error", nullptr};
+    const char* argv[] = {program.c_str(), "up",          "--data-dir",   directory,  "--port",      "0",
+                          "--nodes",       count.c_str(), "--durability", durability, "--stop-pods", "--log-level",
+                          "error",         nullptr};
     posix_spawn_file_actions_t actions;
     posix_spawn_file_actions_init(&actions);
     posix_spawn_file_actions_adddup2(&actions, out[1], 1);
     posix_spawn_file_actions_addclose(&actions, out[0]);
     const auto start = Steady::now();
-    if (posix_spawn(&pid_, program.c_str(), &actions, nullptr, const_cast<char**>(argv), environ) != 0) Die("cannot run " + program);
+    if (posix_spawn(&pid_, program.c_str(), &actions, nullptr, const_cast<char**>(argv), environ) != 0)
+      Die("cannot run " + program);
     posix_spawn_file_actions_destroy(&actions);
     ::close(out[1]);
     std::string text;
@@ -221,7 +224,11 @@ Load TimedLoad(double seconds, std::function<void(http::ClientRequest&, uint64_t
 }
 
 std::string ConfigMap(const std::string& name) {
-  return Json{{"apiVersion", "v1"}, {"kind", "ConfigMap"}, {"metadata", {{"name", name}}}, {"data", {{"k", std::string(800, 'x')}}}}.dump();
+  return Json{{"apiVersion", "v1"},
+              {"kind", "ConfigMap"},
+              {"metadata", {{"name", name}}},
+              {"data", {{"k", std::string(800, 'x')}}}}
+      .dump();
 }
 
 // 1 KiB rows, `group` to a durable transaction, for a while: what SQLite itself does.
@@ -229,8 +236,10 @@ double BareSqlite(const std::string& directory, int group, double seconds) {
   const std::string path = directory + "/bare.db";
   sqlite3* db = nullptr;
   if (sqlite3_open(path.c_str(), &db) != SQLITE_OK) Die("sqlite3_open");
-  sqlite3_exec(db, "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; CREATE TABLE IF NOT EXISTS t(id INTEGER PRIMARY KEY, b BLOB)", nullptr,
-               nullptr, nullptr);
+  sqlite3_exec(
+      db,
+      "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; CREATE TABLE IF NOT EXISTS t(id INTEGER PRIMARY KEY, b BLOB)",
+      nullptr, nullptr, nullptr);
   sqlite3_stmt* insert = nullptr;
   sqlite3_prepare_v2(db, "INSERT INTO t(b) VALUES(?)", -1, &insert, nullptr);
   const std::string row(1024, 'x');
@@ -262,7 +271,8 @@ void BenchStart(const std::string& program) {
     pid_t child;
     const std::string path = std::string(directory) + "/x.db";
     const char* argv[] = {"/proc/self/exe", "--open-sqlite", path.c_str(), nullptr};
-    if (posix_spawn(&child, "/proc/self/exe", nullptr, nullptr, const_cast<char**>(argv), environ) != 0) Die("posix_spawn");
+    if (posix_spawn(&child, "/proc/self/exe", nullptr, nullptr, const_cast<char**>(argv), environ) != 0)
+      Die("posix_spawn");
     ::waitpid(child, nullptr, 0);
     bare.push_back(Since(start));
     std::filesystem::remove_all(directory);
@@ -281,8 +291,8 @@ void BenchStart(const std::string& program) {
   }
   std::sort(ready.begin(), ready.end());
   std::sort(bare.begin(), bare.end());
-  std::printf("start: 3 Ready nodes after %.1f ms (median of 5); bare process opening SQLite %.1f ms; ratio %.1f\n", ready[2] * 1e3, bare[2] * 1e3,
-              ready[2] / bare[2]);
+  std::printf("start: 3 Ready nodes after %.1f ms (median of 5); bare process opening SQLite %.1f ms; ratio %.1f\n",
+              ready[2] * 1e3, bare[2] * 1e3, ready[2] / bare[2]);
   std::printf("idle: %.1f MiB server + %.1f MiB warden resident; %.2f %% CPU over 10 s\n", rss, warden, cpu * 100);
 }
 
@@ -300,9 +310,11 @@ void BenchCreate(const std::string& program) {
     const double cpu = CpuOf(server.pid()) - before;
     const double rate = static_cast<double>(load.done) / took;
     const double bare = BareSqlite(server.directory(), clients, 1.5);
-    std::printf("create 1 KiB, durable, %2d client%s: %.0f/s; bare SQLite in groups of %d: %.0f/s; ratio %.2f; %.0f us server CPU each; %llu failed\n",
-                clients, clients == 1 ? " " : "s", rate, clients, bare, rate / bare, cpu / static_cast<double>(load.done) * 1e6,
-                static_cast<unsigned long long>(load.failed));
+    std::printf(
+        "create 1 KiB, durable, %2d client%s: %.0f/s; bare SQLite in groups of %d: %.0f/s; ratio %.2f; %.0f us server "
+        "CPU each; %llu failed\n",
+        clients, clients == 1 ? " " : "s", rate, clients, bare, rate / bare, cpu / static_cast<double>(load.done) * 1e6,
+        static_cast<unsigned long long>(load.failed));
   }
 }
 
@@ -350,7 +362,8 @@ struct ReadFigures {
   double rate, cpu_us;
 };
 
-ReadFigures MeasureReads(const http::ClientOptions& client, pid_t server, const std::string& target, int clients, double seconds) {
+ReadFigures MeasureReads(const http::ClientOptions& client, pid_t server, const std::string& target, int clients,
+                         double seconds) {
   Load load = TimedLoad(seconds, [target](http::ClientRequest& request, uint64_t) { request.target = target; });
   const double before = CpuOf(server);
   const double took = RunLoad(client, clients, load);
@@ -365,9 +378,10 @@ void CompareReads(const char* what, const Server& server, const std::string& tar
   http::ClientOptions options = server.client();
   options.port = trivial.port;
   const ReadFigures limit = MeasureReads(options, trivial.pid, target, clients, 2);
-  std::printf("%s (%.1f KiB), %d client%s: %.0f/s, %.0f us server CPU each; trivial handler %.0f/s, %.0f us; CPU ratio %.2f\n", what,
-              static_cast<double>(body.size()) / 1024, clients, clients == 1 ? "" : "s", ours.rate, ours.cpu_us, limit.rate, limit.cpu_us,
-              ours.cpu_us / limit.cpu_us);
+  std::printf(
+      "%s (%.1f KiB), %d client%s: %.0f/s, %.0f us server CPU each; trivial handler %.0f/s, %.0f us; CPU ratio %.2f\n",
+      what, static_cast<double>(body.size()) / 1024, clients, clients == 1 ? "" : "s", ours.rate, ours.cpu_us,
+      limit.rate, limit.cpu_us, ours.cpu_us / limit.cpu_us);
 }
 
 Json Pod(const std::string& name, bool simulated_node) {
@@ -413,7 +427,8 @@ struct Fan {
   Steady::time_point sent;
 };
 
-Task<> Follow(http::HttpClient* client, Fan* fan, int* open, std::vector<std::shared_ptr<http::ClientStream>>* streams) {
+Task<> Follow(http::HttpClient* client, Fan* fan, int* open,
+              std::vector<std::shared_ptr<http::ClientStream>>* streams) {
   http::ClientRequest request;
   request.target = "/api/v1/namespaces/default/configmaps?watch=true";
   Result<std::shared_ptr<http::ClientStream>> stream = co_await client->Open(std::move(request));
@@ -428,8 +443,8 @@ Task<> Follow(http::HttpClient* client, Fan* fan, int* open, std::vector<std::sh
   }
 }
 
-Task<> Publish(Loop* loop, http::HttpClient* client, Fan* fan, int* open, int watchers, int events, pid_t server, double* cpu,
-               std::vector<std::shared_ptr<http::ClientStream>>* streams) {
+Task<> Publish(Loop* loop, http::HttpClient* client, Fan* fan, int* open, int watchers, int events, pid_t server,
+               double* cpu, std::vector<std::shared_ptr<http::ClientStream>>* streams) {
   while (*open < watchers) co_await loop->clock->Sleep(std::chrono::milliseconds(10));
   co_await loop->clock->Sleep(std::chrono::milliseconds(200));
   fan->latencies.clear();
@@ -471,14 +486,17 @@ void BenchWatch(const std::string& program) {
           Publish(&loop, clients.back().get(), &fan, &open, watchers, events, server.pid(), &cpu, &streams));
     loop.io.run();
     std::sort(fan.latencies.begin(), fan.latencies.end());
-    std::printf("watch: %d events to %d watchers: %.1f us server CPU per delivered event; from POST p50 %.2f ms, p99 %.2f ms (the readers share the machine)\n",
-                events, watchers, cpu / static_cast<double>(fan.delivered) * 1e6, fan.latencies[fan.latencies.size() / 2] * 1e3,
-                fan.latencies[fan.latencies.size() * 99 / 100] * 1e3);
+    std::printf(
+        "watch: %d events to %d watchers: %.1f us server CPU per delivered event; from POST p50 %.2f ms, p99 %.2f ms "
+        "(the readers share the machine)\n",
+        events, watchers, cpu / static_cast<double>(fan.delivered) * 1e6, fan.latencies[fan.latencies.size() / 2] * 1e3,
+        fan.latencies[fan.latencies.size() * 99 / 100] * 1e3);
   }
 }
 
 // Polls a document until `good`; false after `seconds`.
-bool Await(const Server& server, const std::string& target, double seconds, const std::function<bool(const Json&)>& good) {
+bool Await(const Server& server, const std::string& target, double seconds,
+           const std::function<bool(const Json&)>& good) {
   Loop loop;
   const auto start = Steady::now();
   while (Since(start) < seconds) {
@@ -510,8 +528,10 @@ void BenchPods(const std::string& program) {
     ::waitpid(child, nullptr, 0);
   }
   const double bare = Since(bare_start);
-  std::printf("pods: %d created, scheduled, run to their end and reported: %.0f/s; posix_spawn + wait loop: %.0f/s; ratio %.2f\n", kPods,
-              kPods / took, kPods / bare, bare / took);
+  std::printf(
+      "pods: %d created, scheduled, run to their end and reported: %.0f/s; posix_spawn + wait loop: %.0f/s; ratio "
+      "%.2f\n",
+      kPods, kPods / took, kPods / bare, bare / took);
 }
 
 void BenchDaemonSet(const std::string& program) {
@@ -525,20 +545,23 @@ void BenchDaemonSet(const std::string& program) {
     Await(server, "/api/v1/nodes", 60, [nodes](const Json& list) {
       int ready = 0;
       for (const Json& node : ListAt(list, "items")) {
-        for (const Json& c : ListAt(node, "status.conditions")) ready += StringAt(c, "type") == "Ready" && StringAt(c, "status") == "True";
+        for (const Json& c : ListAt(node, "status.conditions"))
+          ready += StringAt(c, "type") == "Ready" && StringAt(c, "status") == "True";
       }
       return ready == nodes;
     });
     ::usleep(1'000'000);
-    const Json set = Json::parse(R"({"apiVersion":"apps/v1","kind":"DaemonSet","metadata":{"name":"d"},"spec":{"selector":{"matchLabels":
+    const Json set = Json::parse(
+        R"({"apiVersion":"apps/v1","kind":"DaemonSet","metadata":{"name":"d"},"spec":{"selector":{"matchLabels":
       {"app":"d"}},"template":{"metadata":{"labels":{"app":"d"}},"spec":{"containers":[{"name":"c","image":"x","command":["x"]}]}}}})");
     const double cpu_before = CpuOf(server.pid());
     const auto start = Steady::now();
     CreateMany(server, "/apis/apps/v1/namespaces/default/daemonsets", 1, [&](int) { return set; });
     const bool all = Await(server, "/apis/apps/v1/namespaces/default/daemonsets/d", 120,
                            [nodes](const Json& d) { return IntAt(d, "status.numberAvailable") == nodes; });
-    std::printf("daemonset over %d simulated nodes: all available after %.2f s%s; %.2f s server CPU; %.0f MiB resident\n", nodes, Since(start),
-                all ? "" : " (GAVE UP)", CpuOf(server.pid()) - cpu_before, ResidentMib(server.pid()));
+    std::printf(
+        "daemonset over %d simulated nodes: all available after %.2f s%s; %.2f s server CPU; %.0f MiB resident\n",
+        nodes, Since(start), all ? "" : " (GAVE UP)", CpuOf(server.pid()) - cpu_before, ResidentMib(server.pid()));
   }
 }
 
@@ -547,13 +570,14 @@ void BenchMemory(const std::string& program) {
   Server server(program, 0);
   ::usleep(500'000);
   const double before = ResidentMib(server.pid());
-  CreateMany(server, "/api/v1/namespaces/default/pods", kPods, [](int i) { return Pod("p" + std::to_string(i), false); });
+  CreateMany(server, "/api/v1/namespaces/default/pods", kPods,
+             [](int i) { return Pod("p" + std::to_string(i), false); });
   Loop loop;
   const double body = static_cast<double>(loop.Call(server, "GET", "/api/v1/namespaces/default/pods/p0").dump().size());
   ::usleep(500'000);
   const double after = ResidentMib(server.pid());
-  std::printf("memory: %.0f bytes resident per stored pod (%d pods of %.0f bytes as JSON): ratio %.1f\n", (after - before) * 1048576 / kPods, kPods,
-              body, (after - before) * 1048576 / kPods / body);
+  std::printf("memory: %.0f bytes resident per stored pod (%d pods of %.0f bytes as JSON): ratio %.1f\n",
+              (after - before) * 1048576 / kPods, kPods, body, (after - before) * 1048576 / kPods / body);
 }
 
 }  // namespace

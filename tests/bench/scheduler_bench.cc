@@ -40,9 +40,7 @@ struct Workload {
   Json (*pod)(int i, int nodes);
 };
 
-Json Plain(int i, int) {
-  return PodAsking("pod-" + std::to_string(i), "100m", "128Mi");
-}
+Json Plain(int i, int) { return PodAsking("pod-" + std::to_string(i), "100m", "128Mi"); }
 
 Json Selecting(int i, int) {
   Json pod = Plain(i, 0);
@@ -59,9 +57,7 @@ Json Daemon(int i, int nodes) {
   return pod;
 }
 
-Json TooLarge(int i, int) {
-  return PodAsking("pod-" + std::to_string(i), "64", "128Mi");
-}
+Json TooLarge(int i, int) { return PodAsking("pod-" + std::to_string(i), "64", "128Mi"); }
 
 constexpr Workload kWorkloads[] = {
     {"plain", Plain}, {"node selector", Selecting}, {"daemon pods", Daemon}, {"too large for all", TooLarge}};

@@ -165,6 +165,4 @@ int Main(int argc, char** argv) {
 }  // namespace
 }  // namespace wherry
 
-int main(int argc, char** argv) {
-  return wherry::Main(argc, argv);
-}
+int main(int argc, char** argv) { return wherry::Main(argc, argv); }

@@ -88,9 +88,7 @@ int FuzzOne(const uint8_t* data, size_t size) {
 
 }  // namespace wherry::http
 
-extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
-  return wherry::http::FuzzOne(data, size);
-}
+extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) { return wherry::http::FuzzOne(data, size); }
 
 std::vector<std::string> FuzzSeeds() {
   return {

@@ -12,9 +12,7 @@ namespace {
 
 constexpr int kMutations = 20'000;
 
-size_t Below(std::mt19937_64& random, size_t end) {
-  return end == 0 ? 0 : random() % end;
-}
+size_t Below(std::mt19937_64& random, size_t end) { return end == 0 ? 0 : random() % end; }
 
 void MutateOnce(std::string& text, const std::vector<std::string>& seeds, std::mt19937_64& random) {
   const size_t at = Below(random, text.size());

@@ -39,9 +39,7 @@ const KindCatalog& Catalog() {
   return *catalog;
 }
 
-const Kind& KindOf(const Target& target) {
-  return *Catalog().FindGvk(target.group, "v1", target.kind);
-}
+const Kind& KindOf(const Target& target) { return *Catalog().FindGvk(target.group, "v1", target.kind); }
 
 }  // namespace
 

@@ -15,9 +15,7 @@ namespace {
 
 constexpr int kKeys = 40;
 
-ObjectKey KeyOf(int i) {
-  return {"configmaps", "default", "n" + std::to_string(i)};
-}
+ObjectKey KeyOf(int i) { return {"configmaps", "default", "n" + std::to_string(i)}; }
 
 // What the writer says on the pipe once a write is acknowledged: key `key` has value `value` (0: deleted) at
 // `revision`.
@@ -123,12 +121,8 @@ void KillRepeatedly(Durability durability, int rounds) {
 }
 
 TEST_CASE("kill -9 under load loses nothing that was acknowledged") {
-  SECTION("durability full") {
-    KillRepeatedly(Durability::kFull, 20);
-  }
-  SECTION("durability memory: the page cache survives the process") {
-    KillRepeatedly(Durability::kMemory, 20);
-  }
+  SECTION("durability full") { KillRepeatedly(Durability::kFull, 20); }
+  SECTION("durability memory: the page cache survives the process") { KillRepeatedly(Durability::kMemory, 20); }
 }
 
 }  // namespace

@@ -11,9 +11,7 @@ const ObjectKey kA{"configmaps", "default", "a"};
 const ObjectKey kB{"configmaps", "default", "b"};
 const ObjectKey kSet{"daemonsets.apps", "default", "web"};
 
-std::string Rv(uint64_t revision) {
-  return std::to_string(revision);
-}
+std::string Rv(uint64_t revision) { return std::to_string(revision); }
 
 TEST_CASE("create, update and delete give ascending revisions and finished bytes") {
   StoreFixture f(StoreFixture::Inline());

@@ -22,9 +22,7 @@ EventPtr Change(EventType type, ObjectPtr object) {
   return event;
 }
 
-void ByNode(const Object& object, std::vector<std::string>& out) {
-  out.push_back(object.json()->at("node"));
-}
+void ByNode(const Object& object, std::vector<std::string>& out) { out.push_back(object.json()->at("node")); }
 void ByOwner(const Object& object, std::vector<std::string>& out) {
   for (const auto& owner : object.json()->at("owners")) out.push_back(owner);
 }

@@ -94,7 +94,8 @@ ObjectPtr TestCluster::Create(Json object) {
   return *created;
 }
 
-ObjectPtr TestCluster::Update(const ObjectPtr& current, const std::function<void(Json&)>& change, std::string subresource) {
+ObjectPtr TestCluster::Update(const ObjectPtr& current, const std::function<void(Json&)>& change,
+                              std::string subresource) {
   Json object = *Get(current->key().resource, current->ns(), current->name())->json();
   change(object);
   WriteOptions options;
@@ -117,7 +118,8 @@ ObjectPtr TestCluster::Apply(Json object) {
 }
 
 void TestCluster::Delete(std::string_view resource, std::string_view ns, std::string_view name, DeleteOptions options) {
-  Result<ObjectPtr> deleted = Run(client().Delete(std::string(resource), std::string(ns), std::string(name), std::move(options)));
+  Result<ObjectPtr> deleted =
+      Run(client().Delete(std::string(resource), std::string(ns), std::string(name), std::move(options)));
   INFO(deleted.status().message());
   REQUIRE(deleted.ok());
 }

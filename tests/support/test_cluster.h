@@ -12,8 +12,8 @@
 
 namespace wherry {
 
-// A whole control plane on a manual clock and an in-memory store that commits inline: the same seed gives the same run, and no test
-// ever sleeps. Everything happens inside Settle, Advance and the calls that settle by themselves.
+// A whole control plane on a manual clock and an in-memory store that commits inline: the same seed gives the same run,
+// and no test ever sleeps. Everything happens inside Settle, Advance and the calls that settle by themselves.
 class TestCluster {
  public:
   enum class Parts { kAll, kStoreOnly };  // kStoreOnly: nothing acts but the test itself

@@ -73,9 +73,7 @@ ProcessRuntime::ProcessRuntime(asio::io_context& io, Clock& clock, ProcessRuntim
   link_->Open();
 }
 
-ProcessRuntime::~ProcessRuntime() {
-  link_->Close();
-}
+ProcessRuntime::~ProcessRuntime() { link_->Close(); }
 
 void ProcessRuntime::set_on_exit(std::function<void(const ContainerState&)> on_exit) {
   link_->on_exit = std::move(on_exit);
@@ -85,9 +83,7 @@ void ProcessRuntime::set_on_note(std::function<void(const ContainerState&)> on_n
   link_->on_note = std::move(on_note);
 }
 
-int ProcessRuntime::warden_pid() const {
-  return link_->warden_pid();
-}
+int ProcessRuntime::warden_pid() const { return link_->warden_pid(); }
 
 Task<Result<ContainerState>> ProcessRuntime::Start(ContainerSpec spec) {
   const auto link = link_;

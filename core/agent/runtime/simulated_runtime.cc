@@ -47,7 +47,8 @@ Task<Result<ContainerState>> SimulatedRuntime::Start(ContainerSpec spec) {
   if (Afflicted(behaviour, spec.id) && !behaviour.start_error.empty()) {
     co_return StartFailure(behaviour.start_error_reason, behaviour.start_error);
   }
-  if (containers_.contains(spec.id)) co_return StartFailure("CreateContainerError", "container " + spec.id + " was started before");
+  if (containers_.contains(spec.id))
+    co_return StartFailure("CreateContainerError", "container " + spec.id + " was started before");
   ++starts_;
   co_return Begin(std::move(entry), clock_.Now());
 }

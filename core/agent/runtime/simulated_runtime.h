@@ -12,9 +12,9 @@
 
 namespace wherry {
 
-// Containers that exist only in memory and on the clock: thousands of nodes for scale tests, and deterministic pods for other
-// people's integration tests (DESIGN, decision 10). How a container behaves is in its WHERRY_SIMULATE variable. Nothing
-// survives the process. Control thread only; the clock outlives it.
+// Containers that exist only in memory and on the clock: thousands of nodes for scale tests, and deterministic pods for
+// other people's integration tests (DESIGN, decision 10). How a container behaves is in its WHERRY_SIMULATE variable.
+// Nothing survives the process. Control thread only; the clock outlives it.
 class SimulatedRuntime : public ContainerRuntime {
  public:
   explicit SimulatedRuntime(Clock& clock) : clock_(clock) {}
@@ -27,8 +27,8 @@ class SimulatedRuntime : public ContainerRuntime {
   Task<std::vector<ContainerState>> List() override;
   void set_on_exit(std::function<void(const ContainerState&)> on_exit) override { on_exit_ = std::move(on_exit); }
 
-  // Puts a container back that ran before this process began: nothing is started. False when it is there already, or when its
-  // behaviour cannot be read.
+  // Puts a container back that ran before this process began: nothing is started. False when it is there already, or
+  // when its behaviour cannot be read.
   bool Restore(const ContainerSpec& spec, Time started_at);
   // Ends a running container as if by itself: for tests. False when it does not run.
   bool Exit(const std::string& id, int exit_code, int signal = 0);

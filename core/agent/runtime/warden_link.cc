@@ -44,9 +44,7 @@ ContainerState ToContainerState(const warden::ProcessState& state) {
 ProcessRuntime::Link::Link(asio::io_context& io, Clock& clock, ProcessRuntimeOptions options)
     : io_(io), clock_(clock), options_(std::move(options)) {}
 
-void ProcessRuntime::Link::Open() {
-  Connect();
-}
+void ProcessRuntime::Link::Open() { Connect(); }
 
 void ProcessRuntime::Link::Close() {
   closed_ = true;

@@ -76,9 +76,7 @@ Fd OpenThread(uint32_t tid) {
   return Fd(static_cast<int>(syscall(SYS_pidfd_open, process, 0)));
 }
 
-bool StillWaiting(int listener, uint64_t id) {
-  return ioctl(listener, SECCOMP_IOCTL_NOTIF_ID_VALID, &id) == 0;
-}
+bool StillWaiting(int listener, uint64_t id) { return ioctl(listener, SECCOMP_IOCTL_NOTIF_ID_VALID, &id) == 0; }
 
 }  // namespace
 

@@ -28,9 +28,7 @@ int64_t MicrosOf(clockid_t clock) {
   return static_cast<int64_t>(now.tv_sec) * 1'000'000 + now.tv_nsec / 1000;
 }
 
-bool HasNul(const std::string& text) {
-  return text.find('\0') != std::string::npos;
-}
+bool HasNul(const std::string& text) { return text.find('\0') != std::string::npos; }
 
 std::string Validate(const SpawnRequest& request) {
   if (request.id.empty()) return "a container needs an id";

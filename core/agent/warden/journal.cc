@@ -122,13 +122,9 @@ int Journal::Append(uint8_t type, const std::string& payload) {
   return 0;
 }
 
-int Journal::Put(const Record& record) {
-  return Append(kPut, EncodeRecord(record));
-}
+int Journal::Put(const Record& record) { return Append(kPut, EncodeRecord(record)); }
 
-int Journal::Remove(const std::string& id) {
-  return Append(kRemove, EncodeString(id));
-}
+int Journal::Remove(const std::string& id) { return Append(kRemove, EncodeString(id)); }
 
 int Journal::Compact(const std::vector<const Record*>& live) {
   std::string bytes;

@@ -6,9 +6,7 @@ namespace wherry::warden {
 namespace {
 
 // Elements of a list travel with their length, so that an older reader can step over fields it does not know.
-void PutState(Encoder& out, const ProcessState& state) {
-  out.Str(Encode(state));
-}
+void PutState(Encoder& out, const ProcessState& state) { out.Str(Encode(state)); }
 
 bool TakeState(Decoder& in, ProcessState* state) {
   const std::string bytes = in.Str();

@@ -295,8 +295,6 @@ void Warden::HandleFrame(uint64_t serial, const Frame& frame) {
   }
 }
 
-int RunWarden(const WardenOptions& options) {
-  return Warden(options).Run();
-}
+int RunWarden(const WardenOptions& options) { return Warden(options).Run(); }
 
 }  // namespace wherry::warden

@@ -29,15 +29,9 @@ uint64_t Decoder::Fixed(size_t width) {
   return value;
 }
 
-uint8_t Decoder::U8() {
-  return static_cast<uint8_t>(Fixed(1));
-}
-uint32_t Decoder::U32() {
-  return static_cast<uint32_t>(Fixed(4));
-}
-uint64_t Decoder::U64() {
-  return Fixed(8);
-}
+uint8_t Decoder::U8() { return static_cast<uint8_t>(Fixed(1)); }
+uint32_t Decoder::U32() { return static_cast<uint32_t>(Fixed(4)); }
+uint64_t Decoder::U64() { return Fixed(8); }
 
 std::string Decoder::Str() {
   const uint32_t size = U32();

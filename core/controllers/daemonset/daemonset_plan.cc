@@ -230,8 +230,6 @@ class DaemonSetPlanner {
 
 }  // namespace
 
-DaemonSetPlan PlanDaemonSet(const DaemonSetInputs& inputs) {
-  return DaemonSetPlanner(inputs).Run();
-}
+DaemonSetPlan PlanDaemonSet(const DaemonSetInputs& inputs) { return DaemonSetPlanner(inputs).Run(); }
 
 }  // namespace wherry

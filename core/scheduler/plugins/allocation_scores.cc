@@ -6,9 +6,7 @@
 namespace wherry::plugins {
 namespace {
 
-PreScore Always(const PodDemand&, const Snapshot&) {
-  return {};
-}
+PreScore Always(const PodDemand&, const Snapshot&) { return {}; }
 
 // The free share of one resource once the pod is there, in percent; -1 when the node does not have the resource.
 int64_t FreePercent(int64_t requested, int64_t allocatable) {

@@ -18,12 +18,8 @@ constexpr const ScorePlugin* kScores[] = {
 
 }  // namespace
 
-std::span<const FilterPlugin* const> FilterPlugins() {
-  return kFilters;
-}
-std::span<const ScorePlugin* const> ScorePlugins() {
-  return kScores;
-}
+std::span<const FilterPlugin* const> FilterPlugins() { return kFilters; }
+std::span<const ScorePlugin* const> ScorePlugins() { return kScores; }
 
 void Normalise(std::span<int64_t> scores) {
   const int64_t highest = scores.empty() ? 0 : *std::max_element(scores.begin(), scores.end());

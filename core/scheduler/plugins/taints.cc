@@ -25,9 +25,7 @@ bool FilterUnschedulable(const PluginState*, const PodDemand&, const NodeInfo& n
   return false;
 }
 
-PreFilter PreFilterTaints(const PodDemand&, const Snapshot&) {
-  return {};
-}
+PreFilter PreFilterTaints(const PodDemand&, const Snapshot&) { return {}; }
 
 bool FilterTaints(const PluginState*, const PodDemand& pod, const NodeInfo& node, Refusal& refusal) {
   for (const NodeInfo::TaintEntry& entry : node.taints) {
@@ -40,9 +38,7 @@ bool FilterTaints(const PluginState*, const PodDemand& pod, const NodeInfo& node
   return true;
 }
 
-PreScore PreScoreTaints(const PodDemand&, const Snapshot&) {
-  return {};
-}
+PreScore PreScoreTaints(const PodDemand&, const Snapshot&) { return {}; }
 
 // How many soft taints the pod does not tolerate.
 int64_t ScoreTaints(const PluginState*, const PodDemand& pod, const NodeInfo& node) {

@@ -62,7 +62,8 @@ TEST_CASE("an unknown type is answered with the nearest one") {
       {"deamonsets", "the server doesn't have a resource type \"deamonsets\"; did you mean \"daemonsets\"?"},
       {"servce", "the server doesn't have a resource type \"servce\"; did you mean \"service\"?"},
       {"zeppelin", "the server doesn't have a resource type \"zeppelin\""},
-      {"daemonsets.batch", "the server doesn't have a resource type \"daemonsets.batch\"; did you mean \"daemonsets\"?"},
+      {"daemonsets.batch",
+       "the server doesn't have a resource type \"daemonsets.batch\"; did you mean \"daemonsets\"?"},
   }));
   const Result<ResourceType> type = Served().Resolve(row.word);
   REQUIRE_FALSE(type.ok());

@@ -12,7 +12,8 @@ namespace {
 
 // A kubeconfig with one cluster and one user made of these lines.
 std::string Config(const std::string& cluster, const std::string& user, const std::string& context = "") {
-  return "apiVersion: v1\nkind: Config\ncurrent-context: here\ncontexts:\n- name: here\n  context: {cluster: c, user: u" +
+  return "apiVersion: v1\nkind: Config\ncurrent-context: here\ncontexts:\n- name: here\n  context: {cluster: c, user: "
+         "u" +
          context + "}\nclusters:\n- name: c\n  cluster: {" + cluster + "}\nusers:\n- name: u\n  user: {" + user + "}\n";
 }
 
@@ -79,7 +80,8 @@ TEST_CASE("what is wrong with a kubeconfig is said") {
       {"", "the kubeconfig k: it holds no configuration"},
       {"kind: Config", "the kubeconfig k: current-context is not set"},
       {"current-context: gone", "the kubeconfig k: there is no context \"gone\""},
-      {"current-context: a\ncontexts: [{name: a, context: {cluster: x}}]", "the kubeconfig k: there is no cluster \"x\""},
+      {"current-context: a\ncontexts: [{name: a, context: {cluster: x}}]",
+       "the kubeconfig k: there is no cluster \"x\""},
       {Config("insecure-skip-tls-verify: true", ""), "the kubeconfig k: the cluster \"c\" has no server"},
       {Config("server: 'ftp://x'", ""), "the kubeconfig k: server \"ftp://x\" is not an http(s) URL"},
       {Config("server: 'https://x:y'", ""), "the kubeconfig k: server \"https://x:y\" has a bad port"},
@@ -108,7 +110,8 @@ TEST_CASE("files are found beside the kubeconfig, and data wins over files") {
   CHECK(files->authority == "CA FILE");
   CHECK(files->token == "secret");
   const Result<Access> data = ParseKubeconfig(
-      Config("server: 'https://x', certificate-authority: ca.pem, certificate-authority-data: Q0E=", "token: t"), source);
+      Config("server: 'https://x', certificate-authority: ca.pem, certificate-authority-data: Q0E=", "token: t"),
+      source);
   REQUIRE(data.ok());
   CHECK(data->authority == "CA");
 }

@@ -14,7 +14,8 @@ namespace {
 // "Kind@where" of each object, then "!error" of each refusal.
 std::vector<std::string> Summary(const Manifests& manifests) {
   std::vector<std::string> out;
-  for (const Manifest& one : manifests.objects) out.push_back((*one.object)["kind"].get<std::string>() + "@" + one.where);
+  for (const Manifest& one : manifests.objects)
+    out.push_back((*one.object)["kind"].get<std::string>() + "@" + one.where);
   for (const std::string& error : manifests.errors) out.push_back("!" + error);
   return out;
 }
@@ -29,8 +30,9 @@ using Lines = std::vector<std::string>;
 
 TEST_CASE("files are taken apart into objects") {
   CHECK(Read("apiVersion: v1\nkind: A\n") == Lines{"A@f"});
-  CHECK(Read("# head\n---\napiVersion: v1\nkind: A\n---\n---\n# only a comment\n--- # tail\napiVersion: v1\nkind: B\n") ==
-        Lines{"A@f, document 2 (line 2)", "B@f, document 4 (line 8)"});
+  CHECK(
+      Read("# head\n---\napiVersion: v1\nkind: A\n---\n---\n# only a comment\n--- # tail\napiVersion: v1\nkind: B\n") ==
+      Lines{"A@f, document 2 (line 2)", "B@f, document 4 (line 8)"});
   CHECK(Read("apiVersion: v1\nkind: A\ndata:\n  x: |\n    ---\n    y\n") == Lines{"A@f"});
   CHECK(Read(R"({"apiVersion":"v1","kind":"A"})") == Lines{"A@f"});
   CHECK(Read("{\"apiVersion\":\"v1\",\"kind\":\"A\",\"x\":\"}{\\\"\"}\n{\"apiVersion\":\"v1\",\"kind\":\"B\"}\n") ==

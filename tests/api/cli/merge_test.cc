@@ -48,10 +48,11 @@ TEST_CASE("a merge patch brings the live object to the manifest") {
        R"({"spec":{"a":1}})", R"({})"},
       {"somebody else's change is undone", R"({"spec":{"a":1}})", R"({"spec":{"a":7}})", R"({"spec":{"a":1}})",
        R"({"spec":{"a":1}})"},
-      {"a list that only has defaults added is left", R"({"l":[{"name":"x"}]})", R"({"l":[{"name":"x","pull":"Always"}]})",
-       R"({"l":[{"name":"x"}]})", R"({})"},
+      {"a list that only has defaults added is left", R"({"l":[{"name":"x"}]})",
+       R"({"l":[{"name":"x","pull":"Always"}]})", R"({"l":[{"name":"x"}]})", R"({})"},
       {"a list with a changed element is replaced", R"({"l":[{"name":"x","v":1}]})",
-       R"({"l":[{"name":"x","v":1,"pull":"Always"}]})", R"({"l":[{"name":"x","v":2}]})", R"({"l":[{"name":"x","v":2}]})"},
+       R"({"l":[{"name":"x","v":1,"pull":"Always"}]})", R"({"l":[{"name":"x","v":2}]})",
+       R"({"l":[{"name":"x","v":2}]})"},
       {"a list whose element lost a field is replaced", R"({"l":[{"name":"x","v":1}]})",
        R"({"l":[{"name":"x","v":1,"pull":"Always"}]})", R"({"l":[{"name":"x"}]})", R"({"l":[{"name":"x"}]})"},
       {"a list that somebody made longer is replaced", R"({"l":[1,2]})", R"({"l":[1,2,3]})", R"({"l":[1,2]})",
@@ -66,8 +67,8 @@ TEST_CASE("a merge patch brings the live object to the manifest") {
        R"({"spec":{"port":"http"}})"},
       {"labels come and go", R"({"metadata":{"labels":{"a":"1","b":"2"}}})", R"({"metadata":{"labels":{"c":"3"}}})",
        R"({"metadata":{"labels":{"a":"1","d":"4"}}})", R"({"metadata":{"labels":{"b":null,"d":"4"}}})"},
-      {"an annotation is taken out", R"({"metadata":{"annotations":{"a":"1"}}})", R"({})", R"({"metadata":{"name":"x"}})",
-       R"({"metadata":{"annotations":{"a":null},"name":"x"}})"},
+      {"an annotation is taken out", R"({"metadata":{"annotations":{"a":"1"}}})", R"({})",
+       R"({"metadata":{"name":"x"}})", R"({"metadata":{"annotations":{"a":null},"name":"x"}})"},
   }));
   CAPTURE(row.what);
   CHECK(Patch(row.last, row.more, row.wanted) == Json::parse(row.patch));

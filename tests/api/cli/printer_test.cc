@@ -51,8 +51,7 @@ TEST_CASE("a Table becomes cells") {
 TEST_CASE("a cell stays on its line and away from the terminal's controls") {
   const Json table = {{"rows", {{{"cells", {"first\nsecond"}}}, {{"cells", {"red\x1b[31m"}}}}}};
   const Json columns = Json::parse(R"([{"name":"Name"}])");
-  CHECK(TableCells(table, columns, {}, false) ==
-        std::vector<std::vector<std::string>>{{"first..."}, {"red[31m"}});
+  CHECK(TableCells(table, columns, {}, false) == std::vector<std::vector<std::string>>{{"first..."}, {"red[31m"}});
 }
 
 TEST_CASE("YAML is quoted where a reader would see something else") {

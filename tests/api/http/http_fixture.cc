@@ -22,17 +22,13 @@ RawClient::RawClient(uint16_t port) : fd_(::socket(AF_INET, SOCK_STREAM | SOCK_C
   ::fcntl(fd_, F_SETFL, O_NONBLOCK);
 }
 
-RawClient::~RawClient() {
-  ::close(fd_);
-}
+RawClient::~RawClient() { ::close(fd_); }
 
 bool RawClient::Send(std::string_view bytes) {
   return ::send(fd_, bytes.data(), bytes.size(), MSG_NOSIGNAL) == static_cast<ssize_t>(bytes.size());
 }
 
-void RawClient::HalfClose() {
-  ::shutdown(fd_, SHUT_WR);
-}
+void RawClient::HalfClose() { ::shutdown(fd_, SHUT_WR); }
 
 void RawClient::Reset() {
   const linger now{1, 0};

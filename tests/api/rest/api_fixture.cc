@@ -68,12 +68,8 @@ std::vector<std::string> Answer::header_values(std::string_view name) const {
   return out;
 }
 
-std::string Answer::reason() const {
-  return json.is_object() ? json.value("reason", "") : "";
-}
-std::string Answer::message() const {
-  return json.is_object() ? json.value("message", "") : "";
-}
+std::string Answer::reason() const { return json.is_object() ? json.value("reason", "") : ""; }
+std::string Answer::message() const { return json.is_object() ? json.value("message", "") : ""; }
 
 Json Answer::at(const std::string& pointer) const {
   const Json::json_pointer where(pointer);
@@ -122,15 +118,9 @@ std::vector<std::string> WatchStream::TakeNames() {
   return out;
 }
 
-bool WatchStream::ended() const {
-  return exchange_->finished_;
-}
-bool WatchStream::streamed() const {
-  return exchange_->streamed_;
-}
-Answer WatchStream::refusal() const {
-  return exchange_->answer_;
-}
+bool WatchStream::ended() const { return exchange_->finished_; }
+bool WatchStream::streamed() const { return exchange_->streamed_; }
+Answer WatchStream::refusal() const { return exchange_->answer_; }
 
 ApiCluster::ApiCluster() {
   ApiOptions options;

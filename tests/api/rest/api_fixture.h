@@ -60,7 +60,9 @@ class ApiCluster {
 
   Answer Send(std::string_view method, std::string_view target, std::string body = {},
               const http::HeaderList& headers = {});
-  Answer Get(std::string_view target, const http::HeaderList& headers = {}) { return Send("GET", target, std::string(), headers); }
+  Answer Get(std::string_view target, const http::HeaderList& headers = {}) {
+    return Send("GET", target, std::string(), headers);
+  }
   // As Send, with a document as the body; the Content-Type is left out.
   Answer Send(std::string_view method, std::string_view target, const Json& body, const http::HeaderList& headers = {});
   Answer Send(std::string_view method, std::string_view target, const char* body,

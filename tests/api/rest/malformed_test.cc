@@ -10,9 +10,7 @@ namespace {
 
 const std::string kMaps = kCore + "configmaps";
 
-std::string Nested(int depth, char open, char close) {
-  return std::string(depth, open) + std::string(depth, close);
-}
+std::string Nested(int depth, char open, char close) { return std::string(depth, open) + std::string(depth, close); }
 
 TEST_CASE("bodies that cannot be read") {
   ApiCluster api;

@@ -18,13 +18,9 @@ void PutMap(ApiCluster& api, const std::string& name, const Json& labels = Json:
   REQUIRE(answer.code < 300);
 }
 
-void Begin(ApiCluster& api) {
-  api.Send("POST", "/api/v1/namespaces", R"({"metadata":{"name":"work"}})");
-}
+void Begin(ApiCluster& api) { api.Send("POST", "/api/v1/namespaces", R"({"metadata":{"name":"work"}})"); }
 
-std::string Revision(ApiCluster& api) {
-  return api.Get(kMaps).at("/metadata/resourceVersion").get<std::string>();
-}
+std::string Revision(ApiCluster& api) { return api.Get(kMaps).at("/metadata/resourceVersion").get<std::string>(); }
 
 TEST_CASE("a watch without a revision begins with what is there") {
   ApiCluster api;

@@ -280,8 +280,7 @@ TEST_CASE("patches of every type") {
            422,
            "Invalid",
            "",
-           {{"/details/causes/0/field", "patch"},
-            {"/details/causes/0/message", "test /data/k: the value is another"}}},
+           {{"/details/causes/0/field", "patch"}, {"/details/causes/0/message", "test /data/k: the value is another"}}},
           {"PATCH", kMaps + "/a", kJsonPatch, R"([{"op":"remove","path":"/data/none"}])", 422, "Invalid", "", {}},
           {"PATCH", kMaps + "/a", kJsonPatch, R"({"data":{}})", 400, "BadRequest", "", {}},
           {"PATCH", kMaps + "/a", kMergePatch, R"("text")", 400, "BadRequest", "", {}},
@@ -629,7 +628,7 @@ TEST_CASE("finalizers hold an object back") {
                        "Invalid",
                        "ConfigMap \"a\" is invalid: metadata.finalizers: Forbidden: no new finalizers can be added if "
                        "the object is being deleted, found new "
-          "finalizers [\"x.y/more\"]",
+                       "finalizers [\"x.y/more\"]",
                        {{"/details/causes/0/reason", "FieldValueForbidden"}}},
                       {"PATCH",
                        kMaps + "/a",
@@ -734,8 +733,7 @@ TEST_CASE("a collection is deleted by selector, with or without options") {
 
 TEST_CASE("nothing is created in a namespace that goes") {
   ApiCluster api;
-  api.Send("POST", "/api/v1/namespaces",
-           R"({"metadata":{"name":"n"}})");
+  api.Send("POST", "/api/v1/namespaces", R"({"metadata":{"name":"n"}})");
   CheckLines(
       api,
       {

@@ -6,7 +6,8 @@
 
 namespace wherry {
 
-AgentCluster::AgentCluster(std::function<void(AgentOptions&)> adjust) : cluster(1, TestCluster::Parts::kStoreOnly), processes(cluster.clock()), simulated(cluster.clock()) {
+AgentCluster::AgentCluster(std::function<void(AgentOptions&)> adjust)
+    : cluster(1, TestCluster::Parts::kStoreOnly), processes(cluster.clock()), simulated(cluster.clock()) {
   std::string pattern = (std::filesystem::temp_directory_path() / "wherry-agent-XXXXXX").string();
   REQUIRE(mkdtemp(pattern.data()) != nullptr);
   data_dir = pattern;
@@ -35,12 +36,14 @@ void AgentCluster::AddNode(const std::string& name, bool is_simulated, Json anno
 }
 
 ObjectPtr AgentCluster::AddPod(const std::string& name, const std::string& node, Json spec, Json annotations) {
-  Json base = {{"nodeName", node}, {"containers", Json::array({{{"name", "app"}, {"image", "app:1"}, {"command", {"app"}}}})}};
+  Json base = {{"nodeName", node},
+               {"containers", Json::array({{{"name", "app"}, {"image", "app:1"}, {"command", {"app"}}}})}};
   if (spec.is_object()) base.merge_patch(spec);
-  return cluster.Create({{"apiVersion", "v1"},
-                         {"kind", "Pod"},
-                         {"metadata", {{"name", name}, {"namespace", "default"}, {"annotations", std::move(annotations)}}},
-                         {"spec", std::move(base)}});
+  return cluster.Create(
+      {{"apiVersion", "v1"},
+       {"kind", "Pod"},
+       {"metadata", {{"name", name}, {"namespace", "default"}, {"annotations", std::move(annotations)}}},
+       {"spec", std::move(base)}});
 }
 
 std::string AgentCluster::Phase(const std::string& name) { return StringAt(Pod(name), "status.phase", "gone"); }
@@ -54,7 +57,9 @@ std::string AgentCluster::State(const std::string& name) {
   return state.begin().key() + (reason.empty() ? "" : " " + reason);
 }
 
-int AgentCluster::Restarts(const std::string& name) { return Pod(name).at("status").at("containerStatuses").at(0).at("restartCount"); }
+int AgentCluster::Restarts(const std::string& name) {
+  return Pod(name).at("status").at("containerStatuses").at(0).at("restartCount");
+}
 
 std::string AgentCluster::NodeCondition(const std::string& node, const std::string& type) {
   const Json document = Node(node);
@@ -70,7 +75,8 @@ std::vector<std::string> AgentCluster::Events(const std::string& pod) {
   std::vector<std::pair<uint64_t, std::string>> found;
   for (const ObjectPtr& event : cluster.List("events")) {
     const JsonPtr document = event->json();
-    if (StringAt(*document, "involvedObject.name") == pod) found.emplace_back(event->revision(), StringAt(*document, "reason"));
+    if (StringAt(*document, "involvedObject.name") == pod)
+      found.emplace_back(event->revision(), StringAt(*document, "reason"));
   }
   std::sort(found.begin(), found.end());
   std::vector<std::string> reasons;

@@ -9,8 +9,8 @@
 
 namespace wherry {
 
-// A control plane with node agents, all on the manual clock. Ordinary nodes' containers are simulated as well, by a second
-// runtime that stands for the processes of this machine: it outlives the pool, as the warden does.
+// A control plane with node agents, all on the manual clock. Ordinary nodes' containers are simulated as well, by a
+// second runtime that stands for the processes of this machine: it outlives the pool, as the warden does.
 struct AgentCluster {
   explicit AgentCluster(std::function<void(AgentOptions&)> adjust = {});
   ~AgentCluster();
@@ -21,7 +21,8 @@ struct AgentCluster {
 
   void AddNode(const std::string& name, bool simulated = true, Json annotations = Json::object());
   // A pod bound to `node`; `spec` is merged over one container "app" of image "app:1" with a command.
-  ObjectPtr AddPod(const std::string& name, const std::string& node, Json spec = Json::object(), Json annotations = Json::object());
+  ObjectPtr AddPod(const std::string& name, const std::string& node, Json spec = Json::object(),
+                   Json annotations = Json::object());
   Json Pod(const std::string& name) { return cluster.Document("pods", "default", name); }
   Json Node(const std::string& name) { return cluster.Document("nodes", "", name); }
   std::string Phase(const std::string& name);

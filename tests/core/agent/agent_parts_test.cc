@@ -41,8 +41,10 @@ std::string ReadAll(const fs::path& path) {
 // A cache filled by hand.
 struct Cache {
   Cache() {
-    Put("configmaps", R"json({"kind":"ConfigMap","metadata":{"name":"conf","namespace":"default"},"data":{"A":"1","b.txt":"two","bad=name":"x"},"binaryData":{"bin":"AAE="}})json");
-    Put("secrets", R"json({"kind":"Secret","metadata":{"name":"sec","namespace":"default"},"data":{"password":"aHVudGVyMg=="}})json");
+    Put("configmaps",
+        R"json({"kind":"ConfigMap","metadata":{"name":"conf","namespace":"default"},"data":{"A":"1","b.txt":"two","bad=name":"x"},"binaryData":{"bin":"AAE="}})json");
+    Put("secrets",
+        R"json({"kind":"Secret","metadata":{"name":"sec","namespace":"default"},"data":{"password":"aHVudGVyMg=="}})json");
   }
   void Put(const std::string& resource, const char* text) {
     const Json document = Json::parse(text);
@@ -54,7 +56,8 @@ struct Cache {
   WatchCache cache{bus};
 };
 
-const Json kPod = Json::parse(R"json({"metadata":{"name":"web","namespace":"default","uid":"u1","labels":{"app":"x","tier":"y"},"annotations":{"note":"say \"hi\""}},
+const Json kPod = Json::parse(
+    R"json({"metadata":{"name":"web","namespace":"default","uid":"u1","labels":{"app":"x","tier":"y"},"annotations":{"note":"say \"hi\""}},
   "spec":{"serviceAccountName":"robot","nodeName":"a","containers":[{"name":"app","image":"app:1","resources":{"limits":{"cpu":"1500m","memory":"64Mi"}}}]}})json");
 
 EnvSources Sources(const Cache& cache, const Json& container) {
@@ -86,11 +89,21 @@ TEST_CASE("patterns of images") {
     bool matches;
   };
   const Row rows[] = {
-      {"nginx", "nginx", true},          {"nginx", "nginx:1.25", true},         {"nginx", "docker.io/library/nginx@sha256:ab", true},
-      {"nginx", "nginx-extra", false},   {"nginx", "me/nginx", false},          {"nginx", "quay.io/library/nginx", false},
-      {"nginx:*", "nginx:1.25", true},   {"nginx:*", "nginx@sha256:ab", true},  {"nginx:1.25", "nginx:1.25", true},
-      {"nginx:1.25", "nginx", false},    {"nginx:1.*", "nginx:1.9", true},      {"nginx*", "nginx-extra:2", true},
-      {"*/nginx", "quay.io/me/nginx:3", true}, {"quay.io/*", "quay.io/a/b/c:1", true}, {"*", "whatever:1", true},
+      {"nginx", "nginx", true},
+      {"nginx", "nginx:1.25", true},
+      {"nginx", "docker.io/library/nginx@sha256:ab", true},
+      {"nginx", "nginx-extra", false},
+      {"nginx", "me/nginx", false},
+      {"nginx", "quay.io/library/nginx", false},
+      {"nginx:*", "nginx:1.25", true},
+      {"nginx:*", "nginx@sha256:ab", true},
+      {"nginx:1.25", "nginx:1.25", true},
+      {"nginx:1.25", "nginx", false},
+      {"nginx:1.*", "nginx:1.9", true},
+      {"nginx*", "nginx-extra:2", true},
+      {"*/nginx", "quay.io/me/nginx:3", true},
+      {"quay.io/*", "quay.io/a/b/c:1", true},
+      {"*", "whatever:1", true},
   };
   for (const Row& row : rows) {
     CAPTURE(row.pattern, row.reference);
@@ -110,7 +123,8 @@ TEST_CASE("of several images the most specific answers, always the same") {
 }
 
 TEST_CASE("command and args combine as Kubernetes says") {
-  const ImageView image(Json::parse(R"json({"metadata":{"name":"i"},"spec":{"references":["i"],"command":["entry"],"args":["a","b"]}})json"));
+  const ImageView image(Json::parse(
+      R"json({"metadata":{"name":"i"},"spec":{"references":["i"],"command":["entry"],"args":["a","b"]}})json"));
   using Words = std::vector<std::string>;
   CHECK(CombineCommand(Json::parse(R"json({})json"), &image) == Words{"entry", "a", "b"});
   CHECK(CombineCommand(Json::parse(R"json({"args":["c"]})json"), &image) == Words{"entry", "c"});
@@ -122,8 +136,15 @@ TEST_CASE("command and args combine as Kubernetes says") {
 TEST_CASE("variables expand") {
   const Environment env = {{"A", "1"}, {"B_C", "two"}};
   const std::pair<const char*, const char*> rows[] = {
-      {"$(A)", "1"},       {"x$(A)y$(B_C)", "x1ytwo"}, {"$(NONE)", "$(NONE)"}, {"$$(A)", "$(A)"}, {"$A", "$A"},
-      {"$(A", "$(A"},      {"a$", "a$"},               {"$$", "$"},            {"", ""},
+      {"$(A)", "1"},
+      {"x$(A)y$(B_C)", "x1ytwo"},
+      {"$(NONE)", "$(NONE)"},
+      {"$$(A)", "$(A)"},
+      {"$A", "$A"},
+      {"$(A", "$(A"},
+      {"a$", "a$"},
+      {"$$", "$"},
+      {"", ""},
   };
   for (const auto& [given, expected] : rows) CHECK(ExpandVariables(given, env) == expected);
 }
@@ -150,9 +171,12 @@ TEST_CASE("a container's environment") {
   Result<Environment> env = ResolveEnv(Sources(c, container), {{"BASE", "old"}});
   REQUIRE(env.ok());
   const std::pair<const char*, const char*> rows[] = {
-      {"P_A", "1"},       {"P_b.txt", "two"}, {"password", "hunter2"}, {"PLAIN", "x"},       {"REF", "x-1-$(LATER)"}, {"BASE", "new"},
-      {"KEY", "two"},     {"SECRET", "hunter2"}, {"IP", "127.64.0.9"},  {"HOST", "127.64.0.1"}, {"NODE", "a"},          {"SA", "robot"},
-      {"APP", "x"},       {"NOTE", "say \"hi\""}, {"CPU", "2"},         {"MILLI", "1500"},    {"MEM", "64"},            {"DISK", "1"},
+      {"P_A", "1"},           {"P_b.txt", "two"},      {"password", "hunter2"},
+      {"PLAIN", "x"},         {"REF", "x-1-$(LATER)"}, {"BASE", "new"},
+      {"KEY", "two"},         {"SECRET", "hunter2"},   {"IP", "127.64.0.9"},
+      {"HOST", "127.64.0.1"}, {"NODE", "a"},           {"SA", "robot"},
+      {"APP", "x"},           {"NOTE", "say \"hi\""},  {"CPU", "2"},
+      {"MILLI", "1500"},      {"MEM", "64"},           {"DISK", "1"},
   };
   for (const auto& [name, value] : rows) {
     CAPTURE(name);
@@ -169,10 +193,14 @@ TEST_CASE("references that lead nowhere hold the container") {
   const std::pair<const char*, const char*> rows[] = {
       {R"json({"envFrom":[{"configMapRef":{"name":"no"}}]})json", "configmap \"no\" not found"},
       {R"json({"envFrom":[{"secretRef":{"name":"no"}}]})json", "secret \"no\" not found"},
-      {R"json({"env":[{"name":"A","valueFrom":{"configMapKeyRef":{"name":"conf","key":"zz"}}}]})json", "couldn't find key zz in ConfigMap default/conf"},
-      {R"json({"env":[{"name":"A","valueFrom":{"secretKeyRef":{"name":"sec","key":"zz"}}}]})json", "couldn't find key zz in Secret default/sec"},
-      {R"json({"env":[{"name":"A","valueFrom":{"secretKeyRef":{"name":"no","key":"zz"}}}]})json", "secret \"no\" not found"},
-      {R"json({"env":[{"name":"A","valueFrom":{"fieldRef":{"fieldPath":"spec.bogus"}}}]})json", "unsupported fieldPath: spec.bogus"},
+      {R"json({"env":[{"name":"A","valueFrom":{"configMapKeyRef":{"name":"conf","key":"zz"}}}]})json",
+       "couldn't find key zz in ConfigMap default/conf"},
+      {R"json({"env":[{"name":"A","valueFrom":{"secretKeyRef":{"name":"sec","key":"zz"}}}]})json",
+       "couldn't find key zz in Secret default/sec"},
+      {R"json({"env":[{"name":"A","valueFrom":{"secretKeyRef":{"name":"no","key":"zz"}}}]})json",
+       "secret \"no\" not found"},
+      {R"json({"env":[{"name":"A","valueFrom":{"fieldRef":{"fieldPath":"spec.bogus"}}}]})json",
+       "unsupported fieldPath: spec.bogus"},
   };
   for (const auto& [container, message] : rows) {
     const Json parsed = Json::parse(container);
@@ -188,13 +216,15 @@ TEST_CASE("volumes are put in place") {
   TempDir dir;
   Json pod = kPod;
   pod["metadata"]["resourceVersion"] = "7";
-  pod["spec"]["volumes"] = Json::parse(R"json([{"name":"scratch","emptyDir":{}},{"name":"conf","configMap":{"name":"conf","defaultMode":256}},
+  pod["spec"]["volumes"] = Json::parse(
+      R"json([{"name":"scratch","emptyDir":{}},{"name":"conf","configMap":{"name":"conf","defaultMode":256}},
     {"name":"picked","configMap":{"name":"conf","items":[{"key":"A","path":"sub/a","mode":384}]}},
     {"name":"sec","secret":{"secretName":"sec"}},
     {"name":"info","downwardAPI":{"items":[{"path":"labels","fieldRef":{"fieldPath":"metadata.labels"}}]}},
     {"name":"mix","projected":{"sources":[{"secret":{"name":"sec"}},{"configMap":{"name":"conf","items":[{"key":"A","path":"a"}]}}]}},
     {"name":"none","configMap":{"name":"no","optional":true}}])json");
-  pod["spec"]["volumes"].push_back({{"name", "host"}, {"hostPath", {{"path", (dir.path / "made").string()}, {"type", "DirectoryOrCreate"}}}});
+  pod["spec"]["volumes"].push_back(
+      {{"name", "host"}, {"hostPath", {{"path", (dir.path / "made").string()}, {"type", "DirectoryOrCreate"}}}});
   const Json none = Json::object();
   const EnvSources sources{c.cache, pod, none, "a", "127.64.0.1", "127.64.0.9", 0, 0, 0};
   PodVolumes volumes(dir.path / "v", {});
@@ -226,10 +256,13 @@ TEST_CASE("volumes that cannot be are refused as the kubelet says it") {
   const std::pair<const char*, const char*> rows[] = {
       {R"json({"name":"v","configMap":{"name":"no"}})json", "configmap \"no\" not found"},
       {R"json({"name":"v","secret":{"secretName":"no"}})json", "secret \"no\" not found"},
-      {R"json({"name":"v","configMap":{"name":"conf","items":[{"key":"zz","path":"z"}]}})json", "references non-existent config key: zz"},
+      {R"json({"name":"v","configMap":{"name":"conf","items":[{"key":"zz","path":"z"}]}})json",
+       "references non-existent config key: zz"},
       {R"json({"name":"v","configMap":{"name":"conf","items":[{"key":"A","path":"../z"}]}})json", "invalid path: ../z"},
-      {R"json({"name":"v","hostPath":{"path":"/nowhere/at/all","type":"Directory"}})json", "hostPath type check failed: /nowhere/at/all is not a directory"},
-      {R"json({"name":"v","hostPath":{"path":"/etc","type":"File"}})json", "hostPath type check failed: /etc is not a file"},
+      {R"json({"name":"v","hostPath":{"path":"/nowhere/at/all","type":"Directory"}})json",
+       "hostPath type check failed: /nowhere/at/all is not a directory"},
+      {R"json({"name":"v","hostPath":{"path":"/etc","type":"File"}})json",
+       "hostPath type check failed: /etc is not a file"},
       {R"json({"name":"v","nfs":{"server":"x","path":"/"}})json", "volumes of type nfs are not offered on this node"},
   };
   for (const auto& [volume, why] : rows) {
@@ -263,7 +296,8 @@ TEST_CASE("sub-paths stay inside their volume") {
   fs::create_symlink("../secret", dir.path / "volume/out");
   fs::create_symlink("in", dir.path / "volume/alias");
   const std::string volume = (dir.path / "volume").string();
-  const std::pair<const char*, const char*> good[] = {{"", ""}, {"in", "/in"}, {"alias", "/in"}, {"fresh/deep", "/fresh/deep"}};
+  const std::pair<const char*, const char*> good[] = {
+      {"", ""}, {"in", "/in"}, {"alias", "/in"}, {"fresh/deep", "/fresh/deep"}};
   for (const auto& [sub, place] : good) {
     CAPTURE(sub);
     Result<std::string> resolved = ResolveSubPath(volume, sub);
@@ -278,7 +312,8 @@ TEST_CASE("sub-paths stay inside their volume") {
 }
 
 TEST_CASE("mount paths in arguments become the places of the volumes") {
-  const MountMap mounts = {{"/etc/app/deep", "/v/deep"}, {"/etc/app", "/v/conf"}, {"/host/root", "/"}, {"/var/log", "/var/log"}};
+  const MountMap mounts = {
+      {"/etc/app/deep", "/v/deep"}, {"/etc/app", "/v/conf"}, {"/host/root", "/"}, {"/var/log", "/var/log"}};
   const std::pair<const char*, const char*> rows[] = {
       {"--config=/etc/app/x.yaml", "--config=/v/conf/x.yaml"},
       {"/etc/app", "/v/conf"},
@@ -296,10 +331,14 @@ TEST_CASE("mount paths in arguments become the places of the volumes") {
 TEST_CASE("a container is built from pod, image and site") {
   Cache c;
   TempDir dir;
-  c.Put("images.wherry.dev", R"json({"metadata":{"name":"tool"},"spec":{"references":["tool"],"command":["/bin/sh","$(WHERRY_CONTAINER_DIR)/run.sh"],
+  c.Put(
+      "images.wherry.dev",
+      R"json({"metadata":{"name":"tool"},"spec":{"references":["tool"],"command":["/bin/sh","$(WHERRY_CONTAINER_DIR)/run.sh"],
     "args":["default"],"env":[{"name":"FROM_IMAGE","value":"$(WHERRY_POD_IP)"}],
     "files":[{"path":"run.sh","content":"echo $(WHERRY_POD_NAME) $(id) $$\n","mode":493}]}})json");
-  c.Put("images.wherry.dev", R"json({"metadata":{"name":"lost"},"spec":{"references":["lost"],"command":["no-such-program-here"],"package":"lost-tools"}})json");
+  c.Put(
+      "images.wherry.dev",
+      R"json({"metadata":{"name":"lost"},"spec":{"references":["lost"],"command":["no-such-program-here"],"package":"lost-tools"}})json");
   AgentOptions options;
   options.data_dir = dir.path.string();
   options.service_host = "127.0.0.1";
@@ -315,12 +354,14 @@ TEST_CASE("a container is built from pod, image and site") {
   Json pod = kPod;
 
   SECTION("by its image") {
-    pod["spec"]["containers"][0] = Json::parse(R"json({"name":"app","image":"tool:3","args":["--x=/data/f"],"volumeMounts":[{"name":"my-data","mountPath":"/data"}]})json");
+    pod["spec"]["containers"][0] = Json::parse(
+        R"json({"name":"app","image":"tool:3","args":["--x=/data/f"],"volumeMounts":[{"name":"my-data","mountPath":"/data"}]})json");
     Result<BuiltContainer> built = BuildContainer(options, c.cache, pod, 0, 2, site);
     REQUIRE(built.ok());
     const ContainerSpec& spec = built->spec;
     CHECK(spec.id == "u1/app/2");
-    CHECK(spec.argv == std::vector<std::string>{"/bin/sh", (dir.path / "pods/u1/app/run.sh").string(), "--x=" + (dir.path / "vol/f").string()});
+    CHECK(spec.argv == std::vector<std::string>{"/bin/sh", (dir.path / "pods/u1/app/run.sh").string(),
+                                                "--x=" + (dir.path / "vol/f").string()});
     CHECK(spec.working_directory == (dir.path / "pods/u1/app").string());
     CHECK(spec.log_path == (dir.path / "logs/default_web_u1/app/2.log").string());
     CHECK(spec.bind_address == "127.64.0.9");
@@ -335,7 +376,8 @@ TEST_CASE("a container is built from pod, image and site") {
     CHECK(built->image_id == "wherry://images/tool");
   }
   SECTION("on the host, when it brings a command and nobody knows the image") {
-    pod["spec"]["containers"][0] = Json::parse(R"json({"name":"app","image":"what:1","command":["echo","$(HOSTNAME)"],"workingDir":"/tmp"})json");
+    pod["spec"]["containers"][0] =
+        Json::parse(R"json({"name":"app","image":"what:1","command":["echo","$(HOSTNAME)"],"workingDir":"/tmp"})json");
     Result<BuiltContainer> built = BuildContainer(options, c.cache, pod, 0, 0, site);
     REQUIRE(built.ok());
     CHECK(built->spec.argv == std::vector<std::string>{"echo", "web"});
@@ -353,7 +395,9 @@ TEST_CASE("a container is built from pod, image and site") {
     Result<BuiltContainer> built = BuildContainer(options, c.cache, pod, 0, 0, site);
     REQUIRE_FALSE(built.ok());
     CHECK(WaitingReason(built.status(), "") == "ErrImagePull");
-    CHECK(built.status().message() == "Image lost needs the program \"no-such-program-here\", which this machine does not have: apt-get install lost-tools");
+    CHECK(built.status().message() ==
+          "Image lost needs the program \"no-such-program-here\", which this machine does not have: apt-get install "
+          "lost-tools");
   }
   SECTION("host network: the node's address, or the machine when asked") {
     pod["spec"]["containers"][0]["command"] = {"true"};
@@ -401,15 +445,20 @@ TEST_CASE("blocks of nodes and addresses of pods") {
 
 TEST_CASE("simulated behaviour") {
   Duration duration{};
-  const std::pair<const char*, int64_t> durations[] = {{"50ms", 50'000}, {"1m30s", 90'000'000}, {"1.5s", 1'500'000}, {"0", 0}, {"2h", 7'200'000'000}};
+  const std::pair<const char*, int64_t> durations[] = {
+      {"50ms", 50'000}, {"1m30s", 90'000'000}, {"1.5s", 1'500'000}, {"0", 0}, {"2h", 7'200'000'000}};
   for (const auto& [text, micros] : durations) {
     REQUIRE(ParseGoDuration(text, &duration));
     CHECK(duration.count() == micros);
   }
   for (const char* text : {"", "5", "ms", "-1s", "1x"}) CHECK_FALSE(ParseGoDuration(text, &duration));
 
-  const Json node = {{"metadata", {{"annotations", {{"wherry.dev/simulate", R"json({"startLatency":"1s","exitCode":1})json"}}}}}};
-  const Json pod = {{"metadata", {{"annotations", {{"wherry.dev/simulate", R"json({"startLatency":"2s","containers":{"b":{"exitCode":5}}})json"}}}}}};
+  const Json node = {
+      {"metadata", {{"annotations", {{"wherry.dev/simulate", R"json({"startLatency":"1s","exitCode":1})json"}}}}}};
+  const Json pod = {
+      {"metadata",
+       {{"annotations",
+         {{"wherry.dev/simulate", R"json({"startLatency":"2s","containers":{"b":{"exitCode":5}}})json"}}}}}};
   CHECK(*SimulationFor(node, pod, "a") == Json::parse(R"json({"startLatency":"2s","exitCode":1})json"));
   CHECK(*SimulationFor(node, pod, "b") == Json::parse(R"json({"startLatency":"2s","exitCode":5})json"));
   CHECK(SimulationFor(Json::object(), Json::object(), "a")->is_null());

@@ -25,7 +25,8 @@ struct Logs {
   ~Logs() { fs::remove_all(directory); }
 
   void Append(const std::string& file, const std::string& text) { std::ofstream(file, std::ios::app) << text; }
-  void Line(const std::string& file, int second, const std::string& text, const char* stream = "stdout", const char* tag = "F") {
+  void Line(const std::string& file, int second, const std::string& text, const char* stream = "stdout",
+            const char* tag = "F") {
     char head[64];
     std::snprintf(head, sizeof head, "2023-11-14T22:13:%02d.123456789Z %s %s ", second, stream, tag);
     Append(file, head + text + "\n");
@@ -87,7 +88,8 @@ TEST_CASE("every option of a log") {
   CHECK(with([](auto& o) { o.stream = "Stderr"; }) == "oops\n");
   CHECK(with([](auto& o) { o.stream = "Stdout", o.tail_lines = 4; }) == "two\nlong line\n\nend\n");
   CHECK(with([](auto& o) { o.timestamps = true, o.tail_lines = 3; }) ==
-        "2023-11-14T22:13:04.123456789Z long line\n2023-11-14T22:13:05.123456789Z \n2023-11-14T22:13:06.123456789Z end\n");
+        "2023-11-14T22:13:04.123456789Z long line\n2023-11-14T22:13:05.123456789Z \n2023-11-14T22:13:06.123456789Z "
+        "end\n");
   CHECK(with([](auto& o) {
           Time since;
           REQUIRE(ParseTime("2023-11-14T22:13:05Z", &since));
@@ -165,11 +167,15 @@ TEST_CASE("which log is meant") {
     const char* error;  // or null
     int attempt;
   };
-  const char* running = R"({"containerStatuses":[{"name":"a","containerID":"wherry://u/a/3","state":{"running":{}},"lastState":{"terminated":{"containerID":"wherry://u/a/2"}}}]})";
-  const char* backoff = R"({"containerStatuses":[{"name":"a","containerID":"wherry://u/a/3","state":{"waiting":{"reason":"CrashLoopBackOff"}},"lastState":{"terminated":{"containerID":"wherry://u/a/3"}}}]})";
-  const char* waiting = R"({"containerStatuses":[{"name":"a","state":{"waiting":{"reason":"ContainerCreating"}},"lastState":{}}]})";
+  const char* running =
+      R"({"containerStatuses":[{"name":"a","containerID":"wherry://u/a/3","state":{"running":{}},"lastState":{"terminated":{"containerID":"wherry://u/a/2"}}}]})";
+  const char* backoff =
+      R"({"containerStatuses":[{"name":"a","containerID":"wherry://u/a/3","state":{"waiting":{"reason":"CrashLoopBackOff"}},"lastState":{"terminated":{"containerID":"wherry://u/a/3"}}}]})";
+  const char* waiting =
+      R"({"containerStatuses":[{"name":"a","state":{"waiting":{"reason":"ContainerCreating"}},"lastState":{}}]})";
   const Row rows[] = {
-      {pod(two, "{}"), "", false, "a container name must be specified for pod p, choose one of: [a b] or one of the init containers: [i]", 0},
+      {pod(two, "{}"), "", false,
+       "a container name must be specified for pod p, choose one of: [a b] or one of the init containers: [i]", 0},
       {pod(one, "{}"), "z", false, "container z is not valid for pod p", 0},
       {pod(one, running), "", false, nullptr, 3},
       {pod(one, running), "a", true, nullptr, 2},

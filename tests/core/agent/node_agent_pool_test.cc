@@ -25,11 +25,12 @@ TEST_CASE("a Node object gets an agent by itself") {
   CHECK(a.at("metadata").at("labels").at("kubernetes.io/hostname") == "a");
   CHECK(a.at("metadata").at("labels").at("kubernetes.io/os") == "linux");
   CHECK(a.at("metadata").at("labels").contains("beta.kubernetes.io/arch"));
-  CHECK(a.at("status").at("addresses") == Json::parse(R"([{"type":"InternalIP","address":"127.64.0.1"},{"type":"Hostname","address":"a"}])"));
+  CHECK(a.at("status").at("addresses") ==
+        Json::parse(R"([{"type":"InternalIP","address":"127.64.0.1"},{"type":"Hostname","address":"a"}])"));
   CHECK(a.at("status").at("capacity").at("pods") == "110");
   CHECK(a.at("status").at("allocatable") == a.at("status").at("capacity"));
-  for (const char* name : {"machineID", "systemUUID", "bootID", "kernelVersion", "osImage", "containerRuntimeVersion", "kubeletVersion",
-                           "kubeProxyVersion", "operatingSystem", "architecture"}) {
+  for (const char* name : {"machineID", "systemUUID", "bootID", "kernelVersion", "osImage", "containerRuntimeVersion",
+                           "kubeletVersion", "kubeProxyVersion", "operatingSystem", "architecture"}) {
     CAPTURE(name);
     CHECK_FALSE(a.at("status").at("nodeInfo").at(name).get<std::string>().empty());
   }
@@ -68,14 +69,17 @@ TEST_CASE("blocks are kept, not given twice, and rest after use") {
 
 TEST_CASE("a real node with a block that no process can use says so") {
   AgentCluster c;
-  c.cluster.Create(Json::parse(R"({"apiVersion":"v1","kind":"Node","metadata":{"name":"a"},"spec":{"podCIDR":"10.244.0.0/24","podCIDRs":["10.244.0.0/24"]}})"));
+  c.cluster.Create(Json::parse(
+      R"({"apiVersion":"v1","kind":"Node","metadata":{"name":"a"},"spec":{"podCIDR":"10.244.0.0/24","podCIDRs":["10.244.0.0/24"]}})"));
   CHECK(c.NodeCondition("a", "Ready") == "False");
 }
 
 TEST_CASE("heartbeats: leases often, statuses rarely") {
   AgentCluster c;
   c.AddNode("a", false);
-  const auto renewed = [&] { return StringAt(c.cluster.Document("leases.coordination.k8s.io", "kube-node-lease", "a"), "spec.renewTime"); };
+  const auto renewed = [&] {
+    return StringAt(c.cluster.Document("leases.coordination.k8s.io", "kube-node-lease", "a"), "spec.renewTime");
+  };
   const uint64_t status_writes = c.pool->counters().node_writes;
   std::string last = renewed();
   c.cluster.Advance(seconds(11));
@@ -95,13 +99,17 @@ TEST_CASE("a simulated node can fall silent, be not ready and be under pressure"
   CHECK(c.NodeCondition("a", "Ready") == "False");
   CHECK(c.NodeCondition("a", "DiskPressure") == "True");
   const auto annotate = [&](Json value) {
-    c.cluster.Apply({{"apiVersion", "v1"}, {"kind", "Node"}, {"metadata", {{"name", "a"}, {"annotations", {{kSimulateKey, std::move(value)}}}}}});
+    c.cluster.Apply({{"apiVersion", "v1"},
+                     {"kind", "Node"},
+                     {"metadata", {{"name", "a"}, {"annotations", {{kSimulateKey, std::move(value)}}}}}});
   };
   annotate(nullptr);
   CHECK(c.NodeCondition("a", "Ready") == "True");
   CHECK(c.NodeCondition("a", "DiskPressure") == "False");
   annotate(R"({"silent":true})");
-  const auto lease = [&] { return c.cluster.Document("leases.coordination.k8s.io", "kube-node-lease", "a").at("spec"); };
+  const auto lease = [&] {
+    return c.cluster.Document("leases.coordination.k8s.io", "kube-node-lease", "a").at("spec");
+  };
   CHECK(lease().at("leaseDurationSeconds") == 40);
   const uint64_t before = c.pool->counters().lease_writes;
   c.cluster.Advance(minutes(20));
@@ -138,7 +146,8 @@ TEST_CASE("the shipped images are valid and answer to their names") {
   AgentCluster c;
   CHECK(c.cluster.List("images.wherry.dev").size() == ShippedImages().size());
   c.cluster.Delete("images.wherry.dev", "", "redis");
-  c.cluster.Apply(Json::parse(R"({"apiVersion":"wherry.dev/v1","kind":"Image","metadata":{"name":"bash"},"spec":{"args":["mine"]}})"));
+  c.cluster.Apply(Json::parse(
+      R"({"apiVersion":"wherry.dev/v1","kind":"Image","metadata":{"name":"bash"},"spec":{"args":["mine"]}})"));
   c.StopAgents();
   c.StartAgents();
   CHECK(c.cluster.List("images.wherry.dev").size() == ShippedImages().size());

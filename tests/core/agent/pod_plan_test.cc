@@ -57,7 +57,8 @@ Json StatusOf(const PodInfo& pod, const PodRecord& record, Time now) {
 
 std::string ConditionOf(const Json& status, const std::string& type) {
   for (const Json& condition : status.at("conditions")) {
-    if (condition.at("type") == type) return condition.at("status").get<std::string>() + " " + condition.value("reason", "");
+    if (condition.at("type") == type)
+      return condition.at("status").get<std::string>() + " " + condition.value("reason", "");
   }
   return "absent";
 }
@@ -76,7 +77,8 @@ TEST_CASE("exit code and restart policy decide phase, state and conditions") {
     const char* ready;
     const char* initialized;
   };
-  const RestartPolicy always = RestartPolicy::kAlways, on_failure = RestartPolicy::kOnFailure, never = RestartPolicy::kNever;
+  const RestartPolicy always = RestartPolicy::kAlways, on_failure = RestartPolicy::kOnFailure,
+                      never = RestartPolicy::kNever;
   const Row rows[] = {
       {always, 0, 0, seconds(0), "Running", "terminated Completed", true, "False ContainersNotReady", "True "},
       {always, 1, 0, seconds(0), "Running", "terminated Error", true, "False ContainersNotReady", "True "},
@@ -84,8 +86,10 @@ TEST_CASE("exit code and restart policy decide phase, state and conditions") {
       {always, 1, 1, seconds(1), "Running", "waiting CrashLoopBackOff", false, "False ContainersNotReady", "True "},
       {always, 1, 1, seconds(10), "Running", "terminated Error", true, "False ContainersNotReady", "True "},
       {always, 137, 1, seconds(9), "Running", "waiting CrashLoopBackOff", false, "False ContainersNotReady", "True "},
-      {on_failure, 0, 0, seconds(0), "Succeeded", "terminated Completed", false, "False PodCompleted", "True PodCompleted"},
-      {on_failure, 0, 3, seconds(0), "Succeeded", "terminated Completed", false, "False PodCompleted", "True PodCompleted"},
+      {on_failure, 0, 0, seconds(0), "Succeeded", "terminated Completed", false, "False PodCompleted",
+       "True PodCompleted"},
+      {on_failure, 0, 3, seconds(0), "Succeeded", "terminated Completed", false, "False PodCompleted",
+       "True PodCompleted"},
       {on_failure, 1, 0, seconds(0), "Running", "terminated Error", true, "False ContainersNotReady", "True "},
       {on_failure, 1, 1, seconds(1), "Running", "waiting CrashLoopBackOff", false, "False ContainersNotReady", "True "},
       {never, 0, 0, seconds(0), "Succeeded", "terminated Completed", false, "False PodCompleted", "True PodCompleted"},
@@ -244,7 +248,8 @@ TEST_CASE("init containers run in order, sidecars stay, main containers follow")
   CHECK(actions() == starts(0));
   record.containers[0].current = Running();
   CHECK(actions().empty());
-  CHECK(StatusOf(pod, record, kStart).at("containerStatuses").at(0).at("state").at("waiting").at("reason") == "PodInitializing");
+  CHECK(StatusOf(pod, record, kStart).at("containerStatuses").at(0).at("state").at("waiting").at("reason") ==
+        "PodInitializing");
   CHECK(ConditionOf(StatusOf(pod, record, kStart), "Initialized") == "False ContainersNotInitialized");
   record.containers[0].current = Ended(1);
   CHECK(actions() == starts(0));  // again until it succeeds
@@ -288,7 +293,8 @@ TEST_CASE("init containers run in order, sidecars stay, main containers follow")
 }
 
 TEST_CASE("an init container that fails for good fails the pod") {
-  const PodInfo pod = Pod(RestartPolicy::kNever, {{"init", "i", ContainerRole::kInit}, {"app", "a", ContainerRole::kMain}});
+  const PodInfo pod =
+      Pod(RestartPolicy::kNever, {{"init", "i", ContainerRole::kInit}, {"app", "a", ContainerRole::kMain}});
   PodRecord record = Fresh(pod);
   record.containers[0].current = Ended(3);
   const PodPlan plan = PlanPod(pod, record, kStart + seconds(5));
@@ -299,7 +305,8 @@ TEST_CASE("an init container that fails for good fails the pod") {
 }
 
 TEST_CASE("sidecars end with the last main container of a job-like pod") {
-  const PodInfo pod = Pod(RestartPolicy::kNever, {{"proxy", "s", ContainerRole::kSidecar}, {"app", "a", ContainerRole::kMain}});
+  const PodInfo pod =
+      Pod(RestartPolicy::kNever, {{"proxy", "s", ContainerRole::kSidecar}, {"app", "a", ContainerRole::kMain}});
   PodRecord record = Fresh(pod);
   record.containers[0].current = Running();
   record.containers[1].current = Ended(0);
@@ -327,10 +334,8 @@ TEST_CASE("deletion: SIGTERM, the grace, SIGKILL, the end") {
     std::vector<PodAction> actions;
   };
   const Row rows[] = {
-      {seconds(30), seconds(0), false, false, {{Kind::kTerm, 0}}},
-      {seconds(30), seconds(29), true, false, {}},
-      {seconds(30), seconds(30), true, false, {{Kind::kKill, 0}}},
-      {seconds(30), seconds(31), true, true, {}},
+      {seconds(30), seconds(0), false, false, {{Kind::kTerm, 0}}}, {seconds(30), seconds(29), true, false, {}},
+      {seconds(30), seconds(30), true, false, {{Kind::kKill, 0}}}, {seconds(30), seconds(31), true, true, {}},
       {seconds(2), seconds(3), true, false, {{Kind::kKill, 0}}},  // a second delete shortened it
       {seconds(0), seconds(0), false, false, {{Kind::kKill, 0}}},
   };
@@ -407,7 +412,8 @@ TEST_CASE("readiness gates hold back Ready only") {
   };
   CHECK(ConditionOf(render("[]"), "Ready") == "False ReadinessGatesNotReady");
   CHECK(ConditionOf(render("[]"), "ContainersReady") == "True ");
-  CHECK(ConditionOf(render(R"([{"type":"example.com/lb","status":"False"}])"), "Ready") == "False ReadinessGatesNotReady");
+  CHECK(ConditionOf(render(R"([{"type":"example.com/lb","status":"False"}])"), "Ready") ==
+        "False ReadinessGatesNotReady");
   const Json passed = render(R"([{"type":"example.com/lb","status":"True"}])");
   CHECK(ConditionOf(passed, "Ready") == "True ");
   CHECK(ConditionOf(passed, "example.com/lb") == "True ");
@@ -417,10 +423,12 @@ TEST_CASE("transition times move only with the status") {
   const PodInfo pod = Pod(RestartPolicy::kAlways);
   PodRecord record = Fresh(pod);
   const Json first = StatusOf(pod, record, kStart);
-  const Json second = RenderPodStatus(pod, record, PlanPod(pod, record, kStart), {"127.64.0.1", "127.64.0.2"}, first, kStart + seconds(9));
+  const Json second = RenderPodStatus(pod, record, PlanPod(pod, record, kStart), {"127.64.0.1", "127.64.0.2"}, first,
+                                      kStart + seconds(9));
   CHECK(second == first);
   record.containers[0].current = Running();
-  const Json third = RenderPodStatus(pod, record, PlanPod(pod, record, kStart), {"127.64.0.1", "127.64.0.2"}, first, kStart + seconds(9));
+  const Json third = RenderPodStatus(pod, record, PlanPod(pod, record, kStart), {"127.64.0.1", "127.64.0.2"}, first,
+                                     kStart + seconds(9));
   for (const Json& condition : third.at("conditions")) {
     const bool moved = condition.at("type") == "Ready" || condition.at("type") == "ContainersReady";
     CHECK(condition.at("lastTransitionTime") == (moved ? "2023-11-14T22:13:29Z" : "2023-11-14T22:13:20Z"));
@@ -440,7 +448,8 @@ TEST_CASE("a stored status gives back the record") {
   crashed.current = Ended(7, 1);
   crashed.backoff = seconds(10);
   crashed.backoff_at = kStart;
-  const Row rows[] = {{"fresh", fresh, kStart}, {"running", running, kStart}, {"crash loop", crashed, kStart + seconds(6)}};
+  const Row rows[] = {
+      {"fresh", fresh, kStart}, {"running", running, kStart}, {"crash loop", crashed, kStart + seconds(6)}};
   for (const Row& row : rows) {
     CAPTURE(row.what);
     PodRecord record = Fresh(pod);
@@ -461,7 +470,8 @@ TEST_CASE("QoS classes") {
       {R"({"containers":[{"name":"a"}]})", "BestEffort"},
       {R"({"containers":[{"name":"a","resources":{"requests":{"cpu":"1"}}}]})", "Burstable"},
       {R"({"containers":[{"name":"a","resources":{"limits":{"cpu":"1","memory":"1Gi"}}}]})", "Guaranteed"},
-      {R"({"containers":[{"name":"a","resources":{"limits":{"cpu":"1","memory":"1Gi"},"requests":{"cpu":"500m"}}}]})", "Burstable"},
+      {R"({"containers":[{"name":"a","resources":{"limits":{"cpu":"1","memory":"1Gi"},"requests":{"cpu":"500m"}}}]})",
+       "Burstable"},
       {R"({"containers":[{"name":"a","resources":{"limits":{"cpu":"1","memory":"1Gi"}}},{"name":"b"}]})", "Burstable"},
   };
   for (const auto& [spec, expected] : rows) {

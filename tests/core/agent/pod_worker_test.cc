@@ -87,7 +87,8 @@ TEST_CASE("exit codes and policies, through the whole agent") {
       {"Never", R"({"startError":"no such program"})", "Failed", "terminated StartError"},
       {"Always", R"({"startError":"no such program"})", "Running", "waiting RunContainerError"},
       {"Always", R"({"startError":"no image","startErrorReason":"ErrImagePull"})", "Pending", "waiting ErrImagePull"},
-      {"Always", R"({"startError":"no config","startErrorReason":"CreateContainerConfigError"})", "Pending", "waiting CreateContainerConfigError"},
+      {"Always", R"({"startError":"no config","startErrorReason":"CreateContainerConfigError"})", "Pending",
+       "waiting CreateContainerConfigError"},
   };
   for (const Row& row : rows) {
     CAPTURE(row.policy, row.behaviour);
@@ -187,7 +188,8 @@ TEST_CASE("a host port belongs to one pod of a node") {
   AgentCluster c;
   c.AddNode("a");
   c.AddNode("b");
-  const Json spec = Json::parse(R"({"containers":[{"name":"app","image":"app:1","command":["app"],"ports":[{"containerPort":80,"hostPort":8080}]}]})");
+  const Json spec = Json::parse(
+      R"({"containers":[{"name":"app","image":"app:1","command":["app"],"ports":[{"containerPort":80,"hostPort":8080}]}]})");
   c.AddPod("first", "a", spec);
   c.AddPod("second", "a", spec);
   c.AddPod("elsewhere", "b", spec);
@@ -206,7 +208,8 @@ TEST_CASE("init containers run first") {
   CHECK(c.State("web") == "waiting PodInitializing");
   c.cluster.Advance(seconds(2));
   CHECK(c.Phase("web") == "Running");
-  CHECK(c.Pod("web").at("status").at("initContainerStatuses").at(0).at("state").at("terminated").at("reason") == "Completed");
+  CHECK(c.Pod("web").at("status").at("initContainerStatuses").at(0).at("state").at("terminated").at("reason") ==
+        "Completed");
 }
 
 TEST_CASE("notReady holds back readiness") {
@@ -229,10 +232,15 @@ TEST_CASE("events tell the story of a container") {
 TEST_CASE("a missing ConfigMap holds a container until it is there") {
   AgentCluster c;
   c.AddNode("a", false);
-  c.AddPod("web", "a", Json::parse(R"({"containers":[{"name":"app","image":"app:1","command":["app"],"envFrom":[{"configMapRef":{"name":"conf"}}]}]})"));
+  c.AddPod(
+      "web", "a",
+      Json::parse(
+          R"({"containers":[{"name":"app","image":"app:1","command":["app"],"envFrom":[{"configMapRef":{"name":"conf"}}]}]})"));
   CHECK(c.State("web") == "waiting CreateContainerConfigError");
-  CHECK(c.Pod("web").at("status").at("containerStatuses").at(0).at("state").at("waiting").at("message") == "configmap \"conf\" not found");
-  c.cluster.Create(Json::parse(R"({"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"conf","namespace":"default"},"data":{"A":"1"}})"));
+  CHECK(c.Pod("web").at("status").at("containerStatuses").at(0).at("state").at("waiting").at("message") ==
+        "configmap \"conf\" not found");
+  c.cluster.Create(Json::parse(
+      R"({"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"conf","namespace":"default"},"data":{"A":"1"}})"));
   CHECK(c.State("web") == "running");
 }
 
@@ -242,7 +250,8 @@ TEST_CASE("a missing volume source holds the pod") {
   c.AddPod("web", "a", Json::parse(R"({"volumes":[{"name":"conf","configMap":{"name":"conf"}}]})"));
   CHECK(c.State("web") == "waiting ContainerCreating");
   CHECK(c.Events("web") == std::vector<std::string>{"FailedMount"});
-  c.cluster.Create(Json::parse(R"({"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"conf","namespace":"default"},"data":{"A":"1"}})"));
+  c.cluster.Create(Json::parse(
+      R"({"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"conf","namespace":"default"},"data":{"A":"1"}})"));
   CHECK(c.State("web") == "running");
 }
 
@@ -251,7 +260,8 @@ TEST_CASE("an unknown image without a command is refused until an Image says wha
   c.AddNode("a", false);
   c.AddPod("web", "a", Json::parse(R"({"containers":[{"name":"app","image":"example.com/thing:1"}]})"));
   CHECK(c.State("web") == "waiting ErrImagePull");
-  const std::string message = c.Pod("web").at("status").at("containerStatuses").at(0).at("state").at("waiting").at("message");
+  const std::string message =
+      c.Pod("web").at("status").at("containerStatuses").at(0).at("state").at("waiting").at("message");
   CHECK(message.find("kubectl apply -f -") != std::string::npos);
   c.cluster.Advance(seconds(1));
   CHECK(c.State("web") == "waiting ImagePullBackOff");

@@ -273,8 +273,6 @@ std::vector<std::string> ControllerCluster::EventsAbout(const std::string& name)
   return out;
 }
 
-int ControllerCluster::Reconciles(const std::string& controller) const {
-  return *reconciles_.at(controller);
-}
+int ControllerCluster::Reconciles(const std::string& controller) const { return *reconciles_.at(controller); }
 
 }  // namespace wherry

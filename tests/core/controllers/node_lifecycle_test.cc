@@ -104,7 +104,8 @@ TEST_CASE("A lease made for longer than the grace is believed for so long") {
   ControllerCluster cluster;
   cluster.AddNode("a");
   Renew(cluster, "a");
-  cluster.Update(cluster.Get(resources::kLeases, "kube-node-lease", "a"), [](Json& object) { object["spec"]["leaseDurationSeconds"] = 900; });
+  cluster.Update(cluster.Get(resources::kLeases, "kube-node-lease", "a"),
+                 [](Json& object) { object["spec"]["leaseDurationSeconds"] = 900; });
   SetConditions(cluster, "a", {{"Ready", "True"}});
   cluster.Advance(890s);
   CHECK(Ready(cluster, "a") == "True");

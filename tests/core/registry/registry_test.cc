@@ -64,7 +64,8 @@ TEST_CASE("generation counts changes of the spec only") {
   const ObjectPtr made = cluster.Create(DaemonSet("d"));
   ObjectPtr now = cluster.Update(made, [](Json& d) { d["metadata"]["labels"]["x"] = "y"; });
   CHECK(now->view<MetaView>().generation == 1);
-  now = cluster.Update(made, [](Json& d) { d["status"]["numberReady"] = 5; }, "status");
+  now = cluster.Update(
+      made, [](Json& d) { d["status"]["numberReady"] = 5; }, "status");
   CHECK(now->view<MetaView>().generation == 1);
   CHECK(IntAt(*now->json(), "status.numberReady") == 5);
   now = cluster.Update(made, [](Json& d) { d["spec"]["minReadySeconds"] = 3; });
@@ -81,7 +82,8 @@ TEST_CASE("a stale revision is refused") {
   const auto refused = cluster.Run(cluster.client().Update("configmaps", old));
   REQUIRE_FALSE(refused.ok());
   CHECK(refused.status().message() ==
-        "Operation cannot be fulfilled on configmaps \"a\": the object has been modified; please apply your changes to the latest "
+        "Operation cannot be fulfilled on configmaps \"a\": the object has been modified; please apply your changes to "
+        "the latest "
         "version and try again");
   CHECK(refused.status().http_code() == 409);
 }
@@ -120,8 +122,8 @@ TEST_CASE("a bound pod is deleted in two steps, an unbound one at once") {
 
 TEST_CASE("a pod is bound once") {
   TestCluster cluster(1, TestCluster::Parts::kStoreOnly);
-  cluster.Create(
-      Json::parse(R"({"apiVersion":"v1","kind":"Pod","metadata":{"name":"p"},"spec":{"containers":[{"name":"c","image":"x"}]}})"));
+  cluster.Create(Json::parse(
+      R"({"apiVersion":"v1","kind":"Pod","metadata":{"name":"p"},"spec":{"containers":[{"name":"c","image":"x"}]}})"));
   CHECK(cluster.Run(cluster.client().Bind("default", "p", "", "n1")).ok());
   const Status again = cluster.Run(cluster.client().Bind("default", "p", "", "n2"));
   CHECK(again.reason() == Reason::kConflict);

@@ -43,9 +43,7 @@ TEST_CASE("The message of a refusal") {
     diagnosis.SetWhole("pod affinity terms conflict", 8);
     CHECK(diagnosis.Message() == "0/3 nodes are available: pod affinity terms conflict.");
   }
-  SECTION("no nodes") {
-    CHECK(Diagnosis(0).Message() == "no nodes available to schedule pods");
-  }
+  SECTION("no nodes") { CHECK(Diagnosis(0).Message() == "no nodes available to schedule pods"); }
 }
 
 }  // namespace wherry::testing

@@ -6,9 +6,7 @@
 namespace wherry::testing {
 namespace {
 
-Result<ObjectPtr> NotUsed() {
-  return Status::Internal("not a verb of the scheduler");
-}
+Result<ObjectPtr> NotUsed() { return Status::Internal("not a verb of the scheduler"); }
 
 }  // namespace
 
@@ -34,12 +32,8 @@ void FakeCluster::Remove(const std::string& resource, const std::string& ns, con
   Apply(EventType::kDeleted, Stored(*object->json(), ++revision_));
 }
 
-void FakeCluster::RemoveNode(const std::string& name) {
-  Remove("nodes", "", name);
-}
-void FakeCluster::RemovePod(const std::string& name) {
-  Remove("pods", "default", name);
-}
+void FakeCluster::RemoveNode(const std::string& name) { Remove("nodes", "", name); }
+void FakeCluster::RemovePod(const std::string& name) { Remove("pods", "default", name); }
 
 void FakeCluster::Settle() {
   do {
@@ -60,13 +54,9 @@ void FakeCluster::Advance(Duration duration) {
   clock.MoveTo(end);
 }
 
-Json FakeCluster::Get(const std::string& pod) const {
-  return *cache_.Get("pods", "default", pod)->json();
-}
+Json FakeCluster::Get(const std::string& pod) const { return *cache_.Get("pods", "default", pod)->json(); }
 
-std::string FakeCluster::NodeOf(const std::string& pod) const {
-  return Get(pod)["spec"].value("nodeName", "");
-}
+std::string FakeCluster::NodeOf(const std::string& pod) const { return Get(pod)["spec"].value("nodeName", ""); }
 
 std::string FakeCluster::ConditionOf(const std::string& pod) const {
   const Json document = Get(pod);
@@ -85,9 +75,7 @@ Task<Result<ObjectPtr>> FakeCluster::Create(std::string resource, std::string, J
   co_return Result<ObjectPtr>(ObjectPtr());
 }
 
-Task<Result<ObjectPtr>> FakeCluster::Update(std::string, Json, WriteOptions) {
-  co_return NotUsed();
-}
+Task<Result<ObjectPtr>> FakeCluster::Update(std::string, Json, WriteOptions) { co_return NotUsed(); }
 
 Task<Result<ObjectPtr>> FakeCluster::Patch(std::string resource, std::string ns, std::string name, PatchType,
                                            Json patch, WriteOptions options) {

@@ -48,18 +48,10 @@ Json Asking(Json requests) {
   return {{"spec", {{"containers", {{{"name", "c"}, {"image", "i"}, {"resources", {{"requests", requests}}}}}}}}};
 }
 
-Json Tolerating(Json tolerations) {
-  return {{"spec", {{"tolerations", tolerations}}}};
-}
-Json Tainted(Json taints) {
-  return {{"spec", {{"taints", taints}}}};
-}
-Json Labelled(Json labels) {
-  return {{"metadata", {{"labels", labels}}}};
-}
-Json Selecting(Json selector) {
-  return {{"spec", {{"nodeSelector", selector}}}};
-}
+Json Tolerating(Json tolerations) { return {{"spec", {{"tolerations", tolerations}}}}; }
+Json Tainted(Json taints) { return {{"spec", {{"taints", taints}}}}; }
+Json Labelled(Json labels) { return {{"metadata", {{"labels", labels}}}}; }
+Json Selecting(Json selector) { return {{"spec", {{"nodeSelector", selector}}}}; }
 
 Json Requiring(Json terms) {
   return {
@@ -68,9 +60,7 @@ Json Requiring(Json terms) {
          {{"nodeAffinity", {{"requiredDuringSchedulingIgnoredDuringExecution", {{"nodeSelectorTerms", terms}}}}}}}}}};
 }
 
-Json Expression(Json requirement) {
-  return Requiring(Json::array({{{"matchExpressions", {requirement}}}}));
-}
+Json Expression(Json requirement) { return Requiring(Json::array({{{"matchExpressions", {requirement}}}})); }
 
 Json Port(int number, const std::string& ip = "", const std::string& protocol = "TCP", bool host_network = false) {
   Json port = {{"containerPort", number}, {"protocol", protocol}};

@@ -51,9 +51,7 @@ std::string Site(ProcessHost& host, const std::string& id) {
   return site;
 }
 
-void Write(const std::string& path, const std::string& text) {
-  std::ofstream(path) << text;
-}
+void Write(const std::string& path, const std::string& text) { std::ofstream(path) << text; }
 
 ContainerSpec Pod(ProcessHost& host, const std::string& id, const std::string& address, std::vector<std::string> argv) {
   ContainerSpec spec = host.Shell(id, "");

@@ -27,9 +27,7 @@ std::string TickUntil(const ProcessHost& host, const std::string& name, int code
          std::to_string(code);
 }
 
-void Touch(const ProcessHost& host, const std::string& name) {
-  fclose(fopen((host.dir() + "/" + name).c_str(), "w"));
-}
+void Touch(const ProcessHost& host, const std::string& name) { fclose(fopen((host.dir() + "/" + name).c_str(), "w")); }
 
 bool EndsWith(const std::string& text, const std::string& end) {
   return text.size() >= end.size() && text.compare(text.size() - end.size(), end.size(), end) == 0;

@@ -32,9 +32,7 @@ bool Ready(ProcessHost& host, const std::string& id) {
   return host.Until([&] { return host.Log(id) == "ready\n"; });
 }
 
-bool AnyRuns(const std::vector<int>& pids) {
-  return std::any_of(pids.begin(), pids.end(), ProcessRuns);
-}
+bool AnyRuns(const std::vector<int>& pids) { return std::any_of(pids.begin(), pids.end(), ProcessRuns); }
 
 // Double-forks into a session of its own with a cleared environment.
 constexpr char kDaemon[] =

@@ -148,9 +148,7 @@ int OpenDescriptors(int pid) {
   return count;
 }
 
-int Nobody() {
-  return geteuid() == 0 ? 65534 : -1;
-}
+int Nobody() { return geteuid() == 0 ? 65534 : -1; }
 
 std::string HttpGet(const std::string& address, int port) {
   const int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);

@@ -68,10 +68,6 @@ int Cover(int nodes) {
 
 }  // namespace
 
-TEST_CASE("Pod events are looked at together") {
-  CHECK(Cover(300) <= 30);
-}
+TEST_CASE("Pod events are looked at together") { CHECK(Cover(300) <= 30); }
 
-TEST_CASE("Five thousand nodes", "[.scale]") {
-  CHECK(Cover(5000) <= 300);
-}
+TEST_CASE("Five thousand nodes", "[.scale]") { CHECK(Cover(5000) <= 300); }
