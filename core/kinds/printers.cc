@@ -90,6 +90,10 @@ constexpr Named kPrinters[] = {
     {"podReady", printers::PodReady},
     {"podRestarts", printers::PodRestarts},
     {"podStatus", printers::PodStatus},
+    {"pvAccessModes", printers::PvAccessModes},
+    {"pvClaim", printers::PvClaim},
+    {"pvcAccessModes", printers::PvcAccessModes},
+    {"pvcCapacity", printers::PvcCapacity},
     {"readyOfReplicas", printers::ReadyOfReplicas},
     {"revisionController", printers::RevisionController},
     {"secretsCount", SecretsCount},
@@ -98,6 +102,12 @@ constexpr Named kPrinters[] = {
     {"servicePorts", printers::ServicePorts},
     {"sliceEndpoints", printers::SliceEndpoints},
     {"slicePorts", printers::SlicePorts},
+    {"storageClass", printers::StorageClass},
+    {"storageClassExpands", printers::StorageClassExpands},
+    {"storageClassName", printers::StorageClassName},
+    {"volumeAttributesClass", printers::VolumeAttributesClass},
+    {"volumeMode", printers::VolumeMode},
+    {"volumePhase", printers::VolumePhase},
 };
 
 }  // namespace

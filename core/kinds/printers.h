@@ -47,6 +47,16 @@ Json ServicePorts(const Json& service, Time now);
 Json Endpoints(const Json& endpoints, Time now);
 Json SliceEndpoints(const Json& slice, Time now);
 Json SlicePorts(const Json& slice, Time now);
+Json PvAccessModes(const Json& volume, Time now);
+Json PvClaim(const Json& volume, Time now);
+Json PvcAccessModes(const Json& claim, Time now);
+Json PvcCapacity(const Json& claim, Time now);
+Json StorageClass(const Json& volume_or_claim, Time now);
+Json StorageClassExpands(const Json& storage_class, Time now);
+Json StorageClassName(const Json& storage_class, Time now);
+Json VolumeAttributesClass(const Json& volume_or_claim, Time now);
+Json VolumeMode(const Json& volume_or_claim, Time now);
+Json VolumePhase(const Json& volume_or_claim, Time now);
 }  // namespace printers
 
 }  // namespace wherry

@@ -26,6 +26,9 @@ inline constexpr std::string_view kLeases = "leases.coordination.k8s.io";
 inline constexpr std::string_view kEndpointSlices = "endpointslices.discovery.k8s.io";
 inline constexpr std::string_view kPriorityClasses = "priorityclasses.scheduling.k8s.io";
 inline constexpr std::string_view kPodDisruptionBudgets = "poddisruptionbudgets.policy";
+inline constexpr std::string_view kPersistentVolumes = "persistentvolumes";
+inline constexpr std::string_view kPersistentVolumeClaims = "persistentvolumeclaims";
+inline constexpr std::string_view kStorageClasses = "storageclasses.storage.k8s.io";
 inline constexpr std::string_view kImages = "images.wherry.dev";
 
 }  // namespace wherry::resources

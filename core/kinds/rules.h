@@ -45,6 +45,11 @@ void CheckPodTemplate(const Json& pod_template, const std::string& path, Refusal
 void CheckContainers(const Json& spec, const std::string& path, Refusals& out);
 void CheckVolumes(const Json& spec, const std::string& path, Refusals& out);
 void CheckTolerations(const Json& tolerations, const std::string& path, Refusals& out);
+void CheckNodeSelector(const Json& selector, const std::string& path, Refusals& out);
+// Of a PersistentVolumeClaim or of an ephemeral volume's template (rules_storage.cc).
+void CheckClaimSpec(const Json& spec, const std::string& path, Refusals& out);
+// Of a volume or a PersistentVolume.
+void CheckHostPath(const Json& source, const std::string& path, Refusals& out);
 void CheckPlacement(const Json& spec, const std::string& path, Refusals& out);
 // "" or why `path` may not be used inside a volume: absolute, or stepping up.
 std::string CheckLocalPath(std::string_view path);
@@ -91,6 +96,12 @@ void ValidateNamespace(const Json& ns, const Json* old, FieldErrors& errors);
 void DefaultNode(Json& node);
 void ValidateNode(const Json& node, const Json* old, FieldErrors& errors);
 void ValidateEvent(const Json& event, const Json* old, FieldErrors& errors);
+
+void CreateVolume(Json& volume);
+void ValidatePersistentVolume(const Json& volume, const Json* old, FieldErrors& errors);
+void CreateClaim(Json& claim);
+void ValidatePersistentVolumeClaim(const Json& claim, const Json* old, FieldErrors& errors);
+void ValidateStorageClass(const Json& storage_class, const Json* old, FieldErrors& errors);
 
 void CreateWithEmptyStatus(Json& object);
 void CreatePodDisruptionBudget(Json& budget);

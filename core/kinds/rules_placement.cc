@@ -53,12 +53,7 @@ void CheckWeight(const Json& term, const std::string& path, Refusals& out) {
 void CheckNodeAffinity(const Json& affinity, const std::string& path, Refusals& out) {
   static constexpr std::string_view kRequired = "requiredDuringSchedulingIgnoredDuringExecution";
   static constexpr std::string_view kPreferred = "preferredDuringSchedulingIgnoredDuringExecution";
-  if (Has(affinity, kRequired)) {
-    const std::string at = Child(Child(path, kRequired), "nodeSelectorTerms");
-    const auto& terms = ListAt(At(affinity, kRequired), "nodeSelectorTerms");
-    if (terms.empty()) out.Add(Required(at, "must have at least one node selector term"));
-    for (size_t i = 0; i < terms.size(); ++i) CheckNodeTerm(terms[i], Item(at, i), out);
-  }
+  if (Has(affinity, kRequired)) CheckNodeSelector(At(affinity, kRequired), Child(path, kRequired), out);
   const auto& preferred = ListAt(affinity, kPreferred);
   for (size_t i = 0; i < preferred.size(); ++i) {
     const std::string at = Item(Child(path, kPreferred), i);
@@ -155,6 +150,13 @@ void CheckTolerations(const Json& tolerations, const std::string& path, Refusals
       out.Add(NotSupported(Child(at, "effect"), effect, {"NoExecute", "NoSchedule", "PreferNoSchedule"}));
     }
   }
+}
+
+void CheckNodeSelector(const Json& selector, const std::string& path, Refusals& out) {
+  const std::string at = Child(path, "nodeSelectorTerms");
+  const auto& terms = ListAt(selector, "nodeSelectorTerms");
+  if (terms.empty()) out.Add(Required(at, "must have at least one node selector term"));
+  for (size_t i = 0; i < terms.size(); ++i) CheckNodeTerm(terms[i], Item(at, i), out);
 }
 
 void CheckPlacement(const Json& spec, const std::string& path, Refusals& out) {

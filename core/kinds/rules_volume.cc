@@ -69,15 +69,6 @@ void CheckProjected(const Json& projected, const std::string& path, Refusals& ou
   }
 }
 
-void CheckHostPath(const Json& source, const std::string& path, Refusals& out) {
-  const std::string& target = StringAt(source, "path");
-  if (target.empty()) {
-    out.Add(Required(Child(path, "path")));
-  } else if (StepsUp(target)) {
-    out.Add(Invalid(Child(path, "path"), target, "must not contain '..'"));
-  }
-}
-
 void CheckSource(const Json& volume, const std::string& path, Refusals& out) {
   if (Has(volume, "hostPath")) CheckHostPath(At(volume, "hostPath"), Child(path, "hostPath"), out);
   if (Has(volume, "emptyDir")) {
@@ -96,12 +87,29 @@ void CheckSource(const Json& volume, const std::string& path, Refusals& out) {
   if (Has(volume, "persistentVolumeClaim") && StringAt(volume, "persistentVolumeClaim.claimName").empty()) {
     out.Add(Required(Child(path, "persistentVolumeClaim.claimName")));
   }
+  if (Has(volume, "ephemeral")) {
+    const std::string at = Child(path, "ephemeral.volumeClaimTemplate");
+    if (Has(volume, "ephemeral.volumeClaimTemplate")) {
+      CheckClaimSpec(At(volume, "ephemeral.volumeClaimTemplate.spec"), Child(at, "spec"), out);
+    } else {
+      out.Add(Required(at));
+    }
+  }
   if (Has(volume, "nfs") && !StringAt(volume, "nfs.path").starts_with('/')) {
     out.Add(Invalid(Child(path, "nfs.path"), StringAt(volume, "nfs.path"), "must be an absolute path"));
   }
 }
 
 }  // namespace
+
+void CheckHostPath(const Json& source, const std::string& path, Refusals& out) {
+  const std::string& target = StringAt(source, "path");
+  if (target.empty()) {
+    out.Add(Required(Child(path, "path")));
+  } else if (StepsUp(target)) {
+    out.Add(Invalid(Child(path, "path"), target, "must not contain '..'"));
+  }
+}
 
 std::string CheckLocalPath(std::string_view path) {
   if (path.starts_with('/')) return "must be a relative path";

@@ -12,10 +12,13 @@ namespace wherry {
 
 inline KindHooks Hooks(std::string_view kind) {
   for (const auto& [group, names] : std::vector<std::pair<std::string, std::vector<std::string>>>{
-           {"", {"Pod", "Node", "Namespace", "ConfigMap", "Secret", "Service", "Endpoints", "Event"}},
+           {"",
+            {"Pod", "Node", "Namespace", "ConfigMap", "Secret", "Service", "Endpoints", "Event", "PersistentVolume",
+             "PersistentVolumeClaim"}},
            {"apps", {"DaemonSet", "Deployment", "ReplicaSet", "StatefulSet", "ControllerRevision"}},
            {"batch", {"Job", "CronJob"}},
            {"policy", {"PodDisruptionBudget"}},
+           {"storage.k8s.io", {"StorageClass"}},
            {"scheduling.k8s.io", {"PriorityClass"}},
            {"coordination.k8s.io", {"Lease"}},
            {"discovery.k8s.io", {"EndpointSlice"}},
