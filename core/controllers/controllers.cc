@@ -1,6 +1,7 @@
 #include "core/controllers/controllers.h"
 
 #include "core/controllers/daemonset/daemonset_controller.h"
+#include "core/controllers/endpoints/endpoints_controller.h"
 #include "core/controllers/event_ttl.h"
 #include "core/controllers/garbage_collector.h"
 #include "core/controllers/namespace.h"
@@ -21,6 +22,10 @@ std::span<const ControllerRow> AllControllers() {
       {"pod-garbage-collector", [](RuntimeContext c, const Settings&) { return PodGarbageController(c); }},
       {"event-ttl-controller", [](RuntimeContext c, const Settings&) { return EventTtlController(c); }},
       {"daemon-set-controller", [](RuntimeContext c, const Settings&) { return DaemonSetController(c); }},
+      {"endpoint-controller", [](RuntimeContext c, const Settings&) { return EndpointsController(c); }},
+      {"endpointslice-controller", [](RuntimeContext c, const Settings&) { return EndpointSliceController(c); }},
+      {"endpointslicemirroring-controller",
+       [](RuntimeContext c, const Settings&) { return EndpointSliceMirroringController(c); }},
   };
   return kRows;
 }

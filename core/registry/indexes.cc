@@ -3,6 +3,7 @@
 #include <nlohmann/json.hpp>
 
 #include "core/kinds/resources.h"
+#include "core/kinds/service_view.h"
 #include "core/runtime/object_view.h"
 
 namespace wherry {
@@ -19,6 +20,11 @@ void AddCoreIndexes(WatchCache& cache) {
     for (const auto& [key, value] : object.view<MetaView>().labels)
       out.push_back(object.ns() + "/" + key + "=" + value);
   });
+  cache.AddIndex(std::string(kIndexServiceName), resources::kEndpointSlices,
+                 [](const Object& object, std::vector<std::string>& out) {
+                   const std::string* service = object.view<MetaView>().label(kServiceNameLabel);
+                   if (service) out.push_back(object.ns() + "/" + *service);
+                 });
 }
 
 }  // namespace wherry

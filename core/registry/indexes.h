@@ -4,7 +4,8 @@
 
 namespace wherry {
 
-// The indexes that core reads by (kIndexOwnerUid, kIndexNodeName, kIndexLabel). Before the first object is loaded.
+// The indexes that core reads by (kIndexOwnerUid, kIndexNodeName, kIndexLabel, kIndexServiceName). Before the first
+// object is loaded.
 void AddCoreIndexes(WatchCache& cache);
 
 }  // namespace wherry
