@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "core/controllers/node_view.h"
+#include "core/controllers/ownership.h"
 #include "core/controllers/pod_control.h"
 #include "core/controllers/pod_view.h"
 #include "core/kinds/resources.h"
@@ -16,6 +17,8 @@ namespace {
 constexpr char kLastApplied[] = "kubectl.kubernetes.io/last-applied-configuration";
 // No vowels and no lookalikes: hashes shall spell nothing.
 constexpr std::string_view kAlphabet = "bcdfghjklmnpqrstvwxz2456789";
+
+constexpr int kMaxCollisions = 8;
 
 int64_t NumberOf(const ObjectPtr& revision) { return revision->view<RevisionView>().revision; }
 
@@ -104,21 +107,28 @@ HistoryPlan PlanHistory(const Json& patch, const std::vector<ObjectPtr>& owned) 
   return plan;
 }
 
+std::string LabelOf(const Object& revision, RevisionLabel label) {
+  return label == RevisionLabel::kName ? revision.name() : revision.view<RevisionView>().hash;
+}
+
 std::vector<ObjectPtr> SurplusRevisions(const std::vector<ObjectPtr>& old, int64_t limit,
-                                        const std::set<std::string>& live_hashes) {
+                                        const std::set<std::string>& live_labels, RevisionLabel label) {
   std::vector<ObjectPtr> out;
   int64_t surplus = static_cast<int64_t>(old.size()) - std::max<int64_t>(0, limit);
   for (const ObjectPtr& revision : old) {
     if (surplus <= 0) break;
-    if (live_hashes.contains(revision->view<RevisionView>().hash)) continue;
+    if (live_labels.contains(LabelOf(*revision, label))) continue;
     out.push_back(revision);
     --surplus;
   }
   return out;
 }
 
+namespace {
+
+// kAlreadyExists: a revision of that name has other content.
 Task<Result<History>> SyncHistory(Client& client, ObjectPtr owner, std::optional<int64_t> collision_count,
-                                  std::vector<ObjectPtr> owned, std::vector<ObjectPtr> pods) {
+                                  std::vector<ObjectPtr> owned, std::vector<ObjectPtr> pods, RevisionLabel label) {
   const JsonPtr document = owner->json();
   const Json& pod_template = document->at("spec").at("template");
   const std::string resource(resources::kControllerRevisions);
@@ -152,11 +162,11 @@ Task<Result<History>> SyncHistory(Client& client, ObjectPtr owner, std::optional
     if (!updated.ok()) co_return updated.status();
     plan.current = updated.value();
   }
-  const std::string hash = plan.current->view<RevisionView>().hash;
+  const std::string kept = LabelOf(*plan.current, label);
   for (const ObjectPtr& duplicate : plan.duplicates) {
     for (const ObjectPtr& pod : pods) {
-      if (pod->view<PodView>().revision_hash != duplicate->view<RevisionView>().hash) continue;
-      Status relabelled = co_await Relabel(client, pod, hash);
+      if (pod->view<PodView>().revision_hash != LabelOf(*duplicate, label)) continue;
+      Status relabelled = co_await Relabel(client, pod, kept);
       if (!relabelled.ok()) co_return relabelled;
     }
     Status removed = co_await Remove(client, duplicate);
@@ -164,13 +174,40 @@ Task<Result<History>> SyncHistory(Client& client, ObjectPtr owner, std::optional
   }
   History history;
   history.current = std::move(plan.current);
-  history.hash = hash;
+  history.label = kept;
   history.old = std::move(plan.old);
   co_return history;
 }
 
-Task<Status> TrimHistory(Client& client, std::vector<ObjectPtr> old, int64_t limit, std::set<std::string> live_hashes) {
-  for (const ObjectPtr& revision : SurplusRevisions(old, limit, live_hashes)) {
+}  // namespace
+
+Task<Result<History>> BringHistoryUpToDate(Client& client, ObjectPtr owner, LabelSelector selector,
+                                           std::vector<ObjectPtr> pods, RevisionLabel label) {
+  const std::string resource(resources::kControllerRevisions);
+  for (int collision = 0;; ++collision) {
+    std::optional<int64_t> count;
+    const JsonPtr document = owner->json();
+    if (Has(*document, "status.collisionCount")) count = IntAt(*document, "status.collisionCount");
+    Result<std::vector<ObjectPtr>> owned = co_await ClaimObjects(client, resource, owner, selector, false);
+    if (!owned.ok()) co_return owned.status();
+    Result<History> history = co_await SyncHistory(client, owner, count, *owned, pods, label);
+    if (history.ok() || history.status().reason() != Reason::kAlreadyExists || collision == kMaxCollisions) {
+      co_return history;
+    }
+    // Another template has this short name: count the collision, which makes another hash.
+    Json counted = *document;
+    counted["status"]["collisionCount"] = count.value_or(0) + 1;
+    WriteOptions options;
+    options.subresource = "status";
+    Result<ObjectPtr> updated = co_await client.Update(owner->key().resource, std::move(counted), options);
+    if (!updated.ok()) co_return updated.status();
+    owner = updated.value();
+  }
+}
+
+Task<Status> TrimHistory(Client& client, std::vector<ObjectPtr> old, int64_t limit, std::set<std::string> live_labels,
+                         RevisionLabel label) {
+  for (const ObjectPtr& revision : SurplusRevisions(old, limit, live_labels, label)) {
     Status removed = co_await Remove(client, revision);
     if (!removed.ok()) co_return removed;
   }

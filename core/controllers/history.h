@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "core/kinds/selector.h"
 #include "core/registry/client.h"
 #include "store/object.h"
 
@@ -37,24 +38,30 @@ struct HistoryPlan {
 };
 HistoryPlan PlanHistory(const Json& patch, const std::vector<ObjectPtr>& owned);
 
-// Those of `old` (oldest first) that a limit has no room for; never one whose hash is alive.
+// What pods carry in their label controller-revision-hash: the revision's hash (DaemonSet) or its name (StatefulSet).
+enum class RevisionLabel : uint8_t { kHash, kName };
+std::string LabelOf(const Object& revision, RevisionLabel label);
+
+// Those of `old` (oldest first) that a limit has no room for; never one whose label is alive.
 std::vector<ObjectPtr> SurplusRevisions(const std::vector<ObjectPtr>& old, int64_t limit,
-                                        const std::set<std::string>& live_hashes);
+                                        const std::set<std::string>& live_labels,
+                                        RevisionLabel label = RevisionLabel::kHash);
 
 // The history brought up to date.
 struct History {
   ObjectPtr current;
-  std::string hash;  // of the current revision: what its pods carry
+  std::string label;  // of the current revision: what its pods carry
   std::vector<ObjectPtr> old;
 };
 
-// Makes, renumbers and folds revisions of `owner` (whose template is at spec.template) until one matches its template;
-// `pods` are relabelled when their revision is folded. kAlreadyExists: a revision of that name has other content; raise
-// the collision count.
-Task<Result<History>> SyncHistory(Client& client, ObjectPtr owner, std::optional<int64_t> collision_count,
-                                  std::vector<ObjectPtr> owned, std::vector<ObjectPtr> pods);
+// Claims the revisions that `selector` and ownership give to `owner` (whose template is at spec.template), then makes,
+// renumbers and folds them until one matches the template; `pods` are relabelled when their revision is folded. When
+// other content has taken the short name, status.collisionCount is raised.
+Task<Result<History>> BringHistoryUpToDate(Client& client, ObjectPtr owner, LabelSelector selector,
+                                           std::vector<ObjectPtr> pods, RevisionLabel label);
 
 // Deletes surplus revisions.
-Task<Status> TrimHistory(Client& client, std::vector<ObjectPtr> old, int64_t limit, std::set<std::string> live_hashes);
+Task<Status> TrimHistory(Client& client, std::vector<ObjectPtr> old, int64_t limit, std::set<std::string> live_labels,
+                         RevisionLabel label = RevisionLabel::kHash);
 
 }  // namespace wherry

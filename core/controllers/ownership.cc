@@ -70,12 +70,15 @@ Task<Status> Release(Client& client, ObjectPtr object, std::string owner_uid) {
 }
 
 ClaimedObjects SortClaims(const WatchCache& cache, std::string_view resource, const Object& owner,
-                          const LabelSelector& selector, bool owner_deleting) {
+                          const LabelSelector& selector, bool owner_deleting, const ClaimFilter& filter) {
   ClaimedObjects out;
+  auto matches = [&](const Object& object, const MetaView& meta) {
+    return selector.Matches(meta.labels) && (!filter || filter(object));
+  };
   for (ObjectPtr& object : cache.ByIndex(kIndexOwnerUid, owner.uid())) {
     if (object->key().resource != resource || object->ns() != owner.ns()) continue;
     const MetaView& meta = object->view<MetaView>();
-    switch (DecideClaim(meta, selector.Matches(meta.labels), owner.uid(), owner_deleting)) {
+    switch (DecideClaim(meta, matches(*object, meta), owner.uid(), owner_deleting)) {
       case Claim::kOurs:
         out.ours.push_back(std::move(object));
         break;
@@ -96,7 +99,7 @@ ClaimedObjects SortClaims(const WatchCache& cache, std::string_view resource, co
     const bool owned = std::any_of(meta.owners.begin(), meta.owners.end(),
                                    [&](const OwnerRef& ref) { return ref.uid == owner.uid(); });
     if (owned) return true;  // seen above
-    if (DecideClaim(meta, selector.Matches(meta.labels), owner.uid(), owner_deleting) == Claim::kAdopt)
+    if (DecideClaim(meta, matches(*object, meta), owner.uid(), owner_deleting) == Claim::kAdopt)
       out.adopt.push_back(object);
     return true;
   };
@@ -110,8 +113,8 @@ ClaimedObjects SortClaims(const WatchCache& cache, std::string_view resource, co
 }
 
 Task<Result<std::vector<ObjectPtr>>> ClaimObjects(Client& client, std::string resource, ObjectPtr owner,
-                                                  LabelSelector selector, bool owner_deleting) {
-  ClaimedObjects claims = SortClaims(client.cache(), resource, *owner, selector, owner_deleting);
+                                                  LabelSelector selector, bool owner_deleting, ClaimFilter filter) {
+  ClaimedObjects claims = SortClaims(client.cache(), resource, *owner, selector, owner_deleting, filter);
   if (claims.adopt.empty() && claims.release.empty()) co_return std::move(claims.ours);
 
   const size_t adopts = claims.adopt.size();
@@ -124,7 +127,7 @@ Task<Result<std::vector<ObjectPtr>>> ClaimObjects(Client& client, std::string re
   for (const Status& status : outcomes) {
     if (!status.ok() && !Vanished(status)) co_return status;
   }
-  co_return std::move(SortClaims(client.cache(), resource, *owner, selector, owner_deleting).ours);
+  co_return std::move(SortClaims(client.cache(), resource, *owner, selector, owner_deleting, filter).ours);
 }
 
 }  // namespace wherry

@@ -24,16 +24,19 @@ Task<Status> Adopt(Client& client, ObjectPtr object, ObjectPtr owner);
 // Takes the owner's reference away.
 Task<Status> Release(Client& client, ObjectPtr object, std::string owner_uid);
 
+// A further condition of a match, beside the selector (a StatefulSet's pods have its name in theirs). Empty = none.
+using ClaimFilter = std::function<bool(const Object&)>;
+
 // Objects of `resource` owned by or claimable for an owner, sorted out; nothing is written.
 struct ClaimedObjects {
   std::vector<ObjectPtr> ours, adopt, release;
 };
 ClaimedObjects SortClaims(const WatchCache& cache, std::string_view resource, const Object& owner,
-                          const LabelSelector& selector, bool owner_deleting);
+                          const LabelSelector& selector, bool owner_deleting, const ClaimFilter& filter = {});
 
 // SortClaims, then adopts and releases: what is `owner`'s afterwards, in name order, or the first refusal. Objects that
 // went away meanwhile are no refusal.
 Task<Result<std::vector<ObjectPtr>>> ClaimObjects(Client& client, std::string resource, ObjectPtr owner,
-                                                  LabelSelector selector, bool owner_deleting);
+                                                  LabelSelector selector, bool owner_deleting, ClaimFilter filter = {});
 
 }  // namespace wherry

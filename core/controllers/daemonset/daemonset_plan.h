@@ -7,8 +7,8 @@
 
 #include "core/controllers/daemonset/daemonset_status.h"
 #include "core/controllers/daemonset/daemonset_view.h"
-#include "core/controllers/daemonset/failed_pod_backoff.h"
 #include "core/controllers/daemonset/node_verdict.h"
+#include "core/controllers/failed_pod_backoff.h"
 #include "core/controllers/pod_view.h"
 #include "core/runtime/time.h"
 

@@ -14,7 +14,6 @@
 namespace wherry {
 namespace {
 
-constexpr int kMaxCollisions = 8;
 constexpr Duration kShortestWait = std::chrono::seconds(1);
 
 }  // namespace
@@ -53,7 +52,8 @@ Task<ReconcileResult> DaemonSetReconciler::Reconcile(std::string key) {
     co_return result;
   }
   const uint64_t seen = context_.client.cache().revision();
-  Result<History> history = co_await BringHistoryUpToDate(set, *pods);
+  Result<History> history =
+      co_await BringHistoryUpToDate(context_.client, set, view.selector, *pods, RevisionLabel::kHash);
   if (!history.ok()) {
     result.status = history.status();
     co_return result;
@@ -63,7 +63,7 @@ Task<ReconcileResult> DaemonSetReconciler::Reconcile(std::string key) {
   set = context_.client.cache().Get(set->key());
   if (!set || set->uid() != known_[key].uid || set->view<DaemonSetView>().deleting) co_return result;
   const int64_t generation = set->view<DaemonSetView>().generation;
-  const std::string hash = history->hash;
+  const std::string hash = history->label;
   if (context_.client.cache().revision() != seen) pods = OwnPods(*set);
   Snapshot before = Take(set, std::move(*pods), hash);
   known_[key].nodes = before.nodes.size();
@@ -118,27 +118,6 @@ DaemonSetReconciler::Snapshot DaemonSetReconciler::Take(ObjectPtr set, std::vect
   };
   inputs.now = context_.clock.Now();
   return out;
-}
-
-Task<Result<History>> DaemonSetReconciler::BringHistoryUpToDate(ObjectPtr set, std::vector<ObjectPtr> pods) {
-  for (int collision = 0;; ++collision) {
-    const DaemonSetView& view = set->view<DaemonSetView>();
-    const std::string resource(resources::kControllerRevisions);
-    Result<std::vector<ObjectPtr>> owned = co_await ClaimObjects(context_.client, resource, set, view.selector, false);
-    if (!owned.ok()) co_return owned.status();
-    Result<History> history = co_await SyncHistory(context_.client, set, view.collision_count, *owned, pods);
-    if (history.ok() || history.status().reason() != Reason::kAlreadyExists || collision == kMaxCollisions)
-      co_return history;
-
-    // Another template has this short name: count the collision, which makes another hash.
-    Json document = *set->json();
-    document["status"]["collisionCount"] = view.collision_count.value_or(0) + 1;
-    WriteOptions options;
-    options.subresource = "status";
-    Result<ObjectPtr> counted = co_await context_.client.Update(set->key().resource, std::move(document), options);
-    if (!counted.ok()) co_return counted.status();
-    set = counted.value();
-  }
 }
 
 Task<Status> DaemonSetReconciler::Act(ObjectPtr set, DaemonSetPlan plan, std::string update_hash) {

@@ -7,7 +7,7 @@
 
 #include "core/controllers/daemonset/daemonset_plan.h"
 #include "core/controllers/daemonset/eligibility_cache.h"
-#include "core/controllers/daemonset/failed_pod_backoff.h"
+#include "core/controllers/failed_pod_backoff.h"
 #include "core/controllers/history.h"
 #include "core/controllers/pod_control.h"
 #include "core/runtime/controller.h"
@@ -40,7 +40,6 @@ class DaemonSetReconciler : public std::enable_shared_from_this<DaemonSetReconci
   std::vector<ObjectPtr> OwnPods(const Object& set) const;
   Snapshot Take(ObjectPtr set, std::vector<ObjectPtr> pods, const std::string& update_hash);
 
-  Task<Result<History>> BringHistoryUpToDate(ObjectPtr set, std::vector<ObjectPtr> pods);
   Task<Status> Act(ObjectPtr set, DaemonSetPlan plan, std::string update_hash);
   Task<Status> CreateOne(ObjectPtr set, JsonPtr pod_template, DaemonSetPlan::Create create);
   Task<Status> WriteStatus(ObjectPtr set, DaemonSetStatus status, int64_t observed_generation);

@@ -25,9 +25,6 @@ DaemonSetView::DaemonSetView(const Json& set) {
   }
   min_ready = std::chrono::seconds(IntAt(set, "spec.minReadySeconds"));
   revision_history_limit = IntAt(set, "spec.revisionHistoryLimit", 10);
-  if (const Json* count = FindPath(set, "status.collisionCount"); count && count->is_number_integer()) {
-    collision_count = count->get<int64_t>();
-  }
   on_delete = StringAt(set, "spec.updateStrategy.type") == "OnDelete";
   const Json* rolling = FindPath(set, "spec.updateStrategy.rollingUpdate");
   if (!rolling) return;

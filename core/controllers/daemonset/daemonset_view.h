@@ -1,6 +1,5 @@
 #pragma once
 
-#include <optional>
 #include <string>
 #include <vector>
 
@@ -25,7 +24,6 @@ struct DaemonSetView {
   std::string template_generation;  // annotation deprecated.daemonset.template.generation; "" = none
   Duration min_ready{0};
   int64_t revision_history_limit = 10;
-  std::optional<int64_t> collision_count;
 
   bool on_delete = false;  // updateStrategy OnDelete
   IntOrPercent max_unavailable{1, false};

@@ -1,11 +1,11 @@
-#include "core/controllers/daemonset/failed_pod_backoff.h"
+#include "core/controllers/failed_pod_backoff.h"
 
 #include <algorithm>
 
 namespace wherry {
 
-std::string FailedPodBackoff::Key(const std::string& set_uid, int64_t generation, std::string_view node) {
-  return (set_uid + "/" + std::to_string(generation) + "/").append(node);
+std::string FailedPodBackoff::Key(const std::string& set_uid, int64_t generation, std::string_view slot) {
+  return (set_uid + "/" + std::to_string(generation) + "/").append(slot);
 }
 
 Duration FailedPodBackoff::Remaining(const std::string& key, Time now) const {

@@ -8,15 +8,15 @@
 
 namespace wherry {
 
-// How long a daemon pod that failed stays before it is replaced: at once the first time, then after 1 s doubling to 15
-// min, per set uid, generation and node. A quiet spell of twice the maximum begins anew. Keeps a set from fighting with
-// a node that refuses its pods. A value; says nothing about the clock.
+// How long a pod that failed stays before it is replaced: at once the first time, then after 1 s doubling to 15 min,
+// per set uid, generation and slot (a DaemonSet's node, a StatefulSet's ordinal). A quiet spell of twice the maximum
+// begins anew. Keeps a set from fighting with a node that refuses its pods. A value; says nothing about the clock.
 class FailedPodBackoff {
  public:
   static constexpr Duration kBase = std::chrono::seconds(1);
   static constexpr Duration kMax = std::chrono::minutes(15);
 
-  static std::string Key(const std::string& set_uid, int64_t generation, std::string_view node);
+  static std::string Key(const std::string& set_uid, int64_t generation, std::string_view slot);
 
   // How much longer the failed pod stays; zero = replace it now, and Raise.
   Duration Remaining(const std::string& key, Time now) const;
