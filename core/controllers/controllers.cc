@@ -7,6 +7,7 @@
 #include "core/controllers/namespace.h"
 #include "core/controllers/node_lifecycle.h"
 #include "core/controllers/service_account.h"
+#include "core/controllers/statefulset/statefulset_controller.h"
 
 namespace wherry {
 
@@ -26,6 +27,7 @@ std::span<const ControllerRow> AllControllers() {
       {"endpointslice-controller", [](RuntimeContext c, const Settings&) { return EndpointSliceController(c); }},
       {"endpointslicemirroring-controller",
        [](RuntimeContext c, const Settings&) { return EndpointSliceMirroringController(c); }},
+      {"statefulset-controller", [](RuntimeContext c, const Settings&) { return StatefulSetController(c); }},
   };
   return kRows;
 }
