@@ -4,7 +4,9 @@
 #include <utility>
 
 #include "core/controllers/pod_control.h"
+#include "core/controllers/statefulset/stateful_pod.h"
 #include "core/kinds/fields.h"
+#include "core/kinds/resources.h"
 #include "core/runtime/object_view.h"
 
 namespace wherry {
@@ -12,7 +14,7 @@ namespace wherry {
 Task<Status> StatefulClaims::MakeMissing(ObjectPtr set, int64_t ordinal) {
   const StatefulSetView& view = set->view<StatefulSetView>();
   const std::string pod = view.PodName(ordinal);
-  const std::string resource = kPersistentVolumeClaims;
+  const std::string resource(resources::kPersistentVolumeClaims);
   for (Json& claim : ClaimsFor(*set, ordinal)) {
     const std::string name = StringAt(claim, "metadata.name");
     if (const ObjectPtr there = client_.cache().Get(resource, set->ns(), name)) {
@@ -43,7 +45,7 @@ Task<Status> StatefulClaims::KeepOwners(ObjectPtr set, int64_t ordinal, ClaimPod
   Status first;
   for (const std::string& claim : view.claims) {
     const std::string name = view.ClaimName(claim, ordinal);
-    const ObjectPtr there = client_.cache().Get(kPersistentVolumeClaims, set->ns(), name);
+    const ObjectPtr there = client_.cache().Get(resources::kPersistentVolumeClaims, set->ns(), name);
     if (!there || there->view<MetaView>().deleting()) continue;
     const JsonPtr document = there->json();
     const Json& owners = At(*document, "metadata.ownerReferences");
@@ -64,7 +66,7 @@ Task<Status> StatefulClaims::KeepOwners(ObjectPtr set, int64_t ordinal, ClaimPod
     } else {
       changed["metadata"]["ownerReferences"] = std::move(wanted);
     }
-    Result<ObjectPtr> updated = co_await client_.Update(kPersistentVolumeClaims, std::move(changed));
+    Result<ObjectPtr> updated = co_await client_.Update(there->key().resource, std::move(changed));
     if (!updated.ok() && updated.status().reason() != Reason::kNotFound && first.ok()) first = updated.status();
   }
   co_return first;
@@ -73,7 +75,8 @@ Task<Status> StatefulClaims::KeepOwners(ObjectPtr set, int64_t ordinal, ClaimPod
 bool StatefulClaims::Leaving(const Object& set, int64_t ordinal) const {
   const StatefulSetView& view = set.view<StatefulSetView>();
   for (const std::string& claim : view.claims) {
-    const ObjectPtr there = client_.cache().Get(kPersistentVolumeClaims, set.ns(), view.ClaimName(claim, ordinal));
+    const ObjectPtr there =
+        client_.cache().Get(resources::kPersistentVolumeClaims, set.ns(), view.ClaimName(claim, ordinal));
     if (!there) continue;
     if (there->view<MetaView>().deleting()) return true;
     const JsonPtr document = there->json();

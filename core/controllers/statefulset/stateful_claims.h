@@ -3,7 +3,7 @@
 #include <string>
 #include <vector>
 
-#include "core/controllers/statefulset/stateful_pod.h"
+#include "core/controllers/statefulset/claim_owners.h"
 #include "core/registry/client.h"
 #include "core/runtime/event_recorder.h"
 

@@ -19,7 +19,7 @@ ControllerSpec StatefulSetController(RuntimeContext context) {
   spec.watches = {{std::string(resources::kStatefulSets), EnqueueSelf},
                   {std::string(resources::kPods), on(&StatefulSetReconciler::OnPod)},
                   {std::string(resources::kControllerRevisions), on(&StatefulSetReconciler::OnRevision)},
-                  {kPersistentVolumeClaims, on(&StatefulSetReconciler::OnClaim)}};
+                  {std::string(resources::kPersistentVolumeClaims), on(&StatefulSetReconciler::OnClaim)}};
   spec.reconcile = [self](std::string key) { return self->Reconcile(std::move(key)); };
   return spec;
 }

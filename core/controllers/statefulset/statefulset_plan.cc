@@ -126,10 +126,10 @@ class StatefulSetPlanner {
         if (MayReplace(pod, unavailable, in_order)) Delete(pod);
         in_order = false;
       } else {
-        if (unavailable >= budget || plan_.deletes.size() >= kStatefulSetBurst) break;
+        in_order = false;
+        if (unavailable >= budget || plan_.deletes.size() >= kStatefulSetBurst) continue;
         ++unavailable;
         Delete(pod);
-        in_order = false;
       }
     }
   }

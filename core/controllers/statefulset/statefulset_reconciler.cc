@@ -8,6 +8,7 @@
 #include "core/controllers/ownership.h"
 #include "core/controllers/pod_control.h"
 #include "core/controllers/slow_start.h"
+#include "core/controllers/statefulset/stateful_pod.h"
 #include "core/kinds/resources.h"
 #include "core/runtime/object_view.h"
 

@@ -206,6 +206,18 @@ void ControllerCluster::SetReady(const std::string& pod, bool ready) {
                                                   {"lastTransitionTime", FormatTime(clock_.Now())}}})}});
 }
 
+std::string ControllerCluster::EmptiestNode() const {
+  std::string best;
+  size_t fewest = SIZE_MAX;
+  for (const ObjectPtr& node : List(resources::kNodes)) {
+    const size_t pods = cache_->ByIndex(kIndexNodeName, node->name()).size();
+    if (pods >= fewest) continue;
+    fewest = pods;
+    best = node->name();
+  }
+  return best;
+}
+
 bool ControllerCluster::StepPods() {
   bool changed = false;
   for (const ObjectPtr& pod : List(resources::kPods)) {
@@ -217,8 +229,9 @@ bool ControllerCluster::StepPods() {
       Delete(resources::kPods, pod->ns(), pod->name(), options);
       changed = true;
     } else if (view.node_name.empty()) {
-      if (view.target_node.empty() || !Get(resources::kNodes, "", view.target_node)) continue;
-      (void)Run(client().Bind(pod->ns(), pod->name(), pod->uid(), view.target_node));
+      const std::string node = view.target_node.empty() && schedule ? EmptiestNode() : view.target_node;
+      if (node.empty() || !Get(resources::kNodes, "", node)) continue;
+      (void)Run(client().Bind(pod->ns(), pod->name(), pod->uid(), node));
       changed = true;
     } else if (view.phase == PodView::Phase::kPending) {
       const bool ready = std::find(sick.begin(), sick.end(), view.node_name) == sick.end();

@@ -67,6 +67,8 @@ class ControllerCluster {
   Client& client() { return *clients_.front(); }
   ManualClock& clock() { return clock_; }
 
+  // Pods that are pinned to no node are bound too, to the node with the fewest pods.
+  bool schedule = false;
   // Pods of these nodes run but do not become ready.
   std::vector<std::string> sick;
 
@@ -74,6 +76,7 @@ class ControllerCluster {
   template <typename T>
   T Run(Task<T> task);
   const Kind& KindOf(const Json& object) const;
+  std::string EmptiestNode() const;
 
   const uint64_t seed_;
   asio::io_context io_;
