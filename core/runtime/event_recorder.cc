@@ -3,6 +3,7 @@
 #include <spdlog/spdlog.h>
 
 #include <algorithm>
+#include <functional>
 #include <nlohmann/json.hpp>
 #include <utility>
 
@@ -32,7 +33,10 @@ Json ReferenceTo(const Object& about, std::string field_path) {
 }  // namespace
 
 EventRecorder::EventRecorder(RuntimeContext context, std::string component, std::string host)
-    : context_(std::move(context)), component_(std::move(component)), host_(std::move(host)) {}
+    : context_(std::move(context)), component_(std::move(component)), host_(std::move(host)) {
+  // Recorders that tell of one object at one moment must not meet in a name.
+  sequence_ = std::hash<std::string>()(component_ + "/" + host_);
+}
 
 void EventRecorder::Normal(const Object& about, std::string reason, std::string message, std::string field_path) {
   Record(ReferenceTo(about, std::move(field_path)), "Normal", std::move(reason), std::move(message));
