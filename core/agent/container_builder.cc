@@ -184,6 +184,7 @@ class Builder {
         }
       }
     }
+    NoteReadOnlyClaims();
     translate_ = Annotation(kTranslateKey) != "false" && !mounts_.empty();
     if (!translate_) return {};
     const Json* list = FindPath(container_, "env");
@@ -194,6 +195,20 @@ class Builder {
       if (value && entry.contains("value")) SetVariable(env_, name, TranslatePaths(*value, mounts_));
     }
     return {};
+  }
+
+  // Nothing is mounted, so nothing keeps a process from writing where it should only read.
+  void NoteReadOnlyClaims() {
+    for (const Json& volume : ListAt(pod_, "spec.volumes")) {
+      if (!Has(volume, "persistentVolumeClaim")) continue;
+      const std::string& name = StringAt(volume, "name");
+      for (const Json& mount : ListAt(container_, "volumeMounts")) {
+        if (StringAt(mount, "name") != name) continue;
+        if (!BoolAt(mount, "readOnly") && !BoolAt(volume, "persistentVolumeClaim.readOnly")) continue;
+        built_.notes.push_back("volume " + name + " is to be read only, which is not enforced in this release");
+        break;
+      }
+    }
   }
 
   Status MakeCommand() {

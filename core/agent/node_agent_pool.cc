@@ -10,6 +10,8 @@
 #include "core/agent/images.h"
 #include "core/agent/shipped_images.h"
 #include "core/kinds/resources.h"
+#include "core/kinds/storage_view.h"
+#include "core/registry/indexes.h"
 #include "core/runtime/object_view.h"
 
 namespace wherry {
@@ -65,8 +67,14 @@ NodeAgentPool::NodeAgentPool(RuntimeContext context, AgentOptions options, Conta
       simulated_(simulated),
       services_{context, std::move(options), {}, {}},
       blocks_(Cidr::Parse(services_.options.pod_cidr).value(), services_.options.first_block),
-      heartbeats_(context.clock, [this](const std::string& name) {
-        if (!stopped_) Spawn(services_.context.executor, "heartbeat of " + name, Beat(name));
+      heartbeats_(context.clock,
+                  [this](const std::string& name) {
+                    if (!stopped_) Spawn(services_.context.executor, "heartbeat of " + name, Beat(name));
+                  }),
+      volumes_(context, services_.options.data_dir, [this](const std::string& node) {
+        auto it = nodes_.find(node);
+        if (it == nodes_.end()) return LocalVolumes::Site::kElsewhere;
+        return it->second.site->simulated() ? LocalVolumes::Site::kSimulated : LocalVolumes::Site::kProcesses;
       }) {
   services_.wake = [this](const std::string& key) {
     if (pod_controller_) pod_controller_->queue().Add(key);
@@ -130,6 +138,11 @@ Task<Status> NodeAgentPool::Start() {
     handlers_.push_back(
         services_.context.client.events().AddHandler(resource, [this](const Event& event) { OnConfigEvent(event); }));
   }
+  for (std::string_view resource : {resources::kPersistentVolumeClaims, resources::kPersistentVolumes}) {
+    handlers_.push_back(
+        services_.context.client.events().AddHandler(resource, [this](const Event& event) { OnVolumeEvent(event); }));
+  }
+  volumes_.Start();
   node_controller_->Start();
   pod_controller_->Start();
   co_return Status();
@@ -144,6 +157,7 @@ void NodeAgentPool::Stop() {
   }
   for (EventBus::HandlerId id : handlers_) services_.context.client.events().RemoveHandler(id);
   handlers_.clear();
+  volumes_.Stop();
   if (node_controller_) node_controller_->Stop();
   if (pod_controller_) pod_controller_->Stop();
 }
@@ -237,6 +251,7 @@ void NodeAgentPool::Meet(const ObjectPtr& node) {
   agent.site->simulation = view.simulated ? &simulated_ : nullptr;
   agent.site->runtime = view.simulated ? static_cast<ContainerRuntime*>(&simulated_) : &process_;
   nodes_[node->name()] = std::move(agent);
+  volumes_.OnNodeHere(node->name());
   spdlog::info("node has its agent node={} runtime={}", node->name(), nodes_[node->name()].site->runtime->name());
 }
 
@@ -509,6 +524,17 @@ void NodeAgentPool::OnConfigEvent(const Event& event) {
   for (const std::string& uid : obstructed_) {
     auto it = workers_.find(uid);
     if (it != workers_.end() && (image || it->second->info().ns == event.object->ns())) it->second->RetryNow();
+  }
+}
+
+// A claim was bound, or its volume came: the pods that could not mount it look again.
+void NodeAgentPool::OnVolumeEvent(const Event& event) {
+  if (event.type == EventType::kDeleted || obstructed_.empty()) return;
+  const bool is_claim = event.object->key().resource == resources::kPersistentVolumeClaims;
+  const std::string claim = is_claim ? KeyOf(*event.object) : event.object->view<VolumeView>().claim_key();
+  for (const ObjectPtr& pod : services_.context.client.cache().ByIndex(kIndexPodClaim, claim)) {
+    if (auto it = workers_.find(pod->uid()); it != workers_.end() && obstructed_.contains(pod->uid()))
+      it->second->RetryNow();
   }
 }
 

@@ -10,6 +10,7 @@
 #include "core/agent/agent_options.h"
 #include "core/agent/container_runtime.h"
 #include "core/agent/heartbeats.h"
+#include "core/agent/local_volumes.h"
 #include "core/agent/logs.h"
 #include "core/agent/node_status.h"
 #include "core/agent/pod_worker.h"
@@ -88,6 +89,7 @@ class NodeAgentPool {
   Task<Status> RenewLease(std::string name, bool simulated);
   void OnPodEvent(const Event& event, WorkQueue& queue);
   void OnConfigEvent(const Event& event);
+  void OnVolumeEvent(const Event& event);
   void CollectFound(std::vector<ContainerState> found);
   Task<> EndOrphans();
   void RemoveOrphanFiles() const;
@@ -112,6 +114,7 @@ class NodeAgentPool {
   Counters counters_;
   bool stopped_ = false;
   Heartbeats heartbeats_;
+  LocalVolumes volumes_;
   std::unique_ptr<Controller> node_controller_, pod_controller_;
 };
 

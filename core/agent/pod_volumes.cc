@@ -7,7 +7,9 @@
 #include <fstream>
 #include <nlohmann/json.hpp>
 
+#include "core/agent/claimed_volumes.h"
 #include "core/kinds/resources.h"
+#include "core/kinds/storage_view.h"
 #include "core/runtime/object_view.h"
 
 namespace wherry {
@@ -169,13 +171,17 @@ Result<std::map<std::string, std::string>> PodVolumes::Prepare(const EnvSources&
   return out;
 }
 
-std::map<std::string, std::string> PodVolumes::Places(const Json& pod) const {
+std::map<std::string, std::string> PodVolumes::Places(const EnvSources& sources) const {
   std::map<std::string, std::string> out;
-  const Json* volumes = FindPath(pod, "spec.volumes");
+  const Json* volumes = FindPath(sources.pod, "spec.volumes");
   if (!volumes || !volumes->is_array()) return out;
   for (const Json& volume : *volumes) {
     const std::string name = StringAt(volume, "name");
     out[name] = StringAt(volume, "hostPath.path", (directory_ / name).string());
+    if (ClaimOfVolume(volume, "").empty()) continue;
+    const Result<ClaimedVolume> claimed =
+        FindClaimedVolume(sources.cache, sources.pod, volume, sources.node_name, true);
+    if (claimed.ok()) out[name] = claimed->path;
   }
   return out;
 }
@@ -187,6 +193,14 @@ Result<std::string> PodVolumes::PrepareOne(const EnvSources& sources, const Json
     const Status checked = CheckHostPath(path, StringAt(*host, "type"));
     if (!checked.ok()) return Refusal(name, checked.message());
     return path;
+  }
+  if (!ClaimOfVolume(volume, "").empty()) {
+    Result<ClaimedVolume> claimed = FindClaimedVolume(sources.cache, sources.pod, volume, sources.node_name, false);
+    if (!claimed.ok()) return Refusal(name, claimed.status().message());
+    const Status checked = CheckHostPath(claimed->path, claimed->host_path_type);
+    if (!checked.ok()) return Refusal(name, checked.message());
+    if (access(claimed->path.c_str(), F_OK) != 0) return Refusal(name, "path \"" + claimed->path + "\" does not exist");
+    return std::move(claimed->path);
   }
   if (!IsInside(name)) return Refusal(name, "invalid name");
   const fs::path directory = directory_ / name;

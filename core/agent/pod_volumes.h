@@ -16,7 +16,8 @@ using TokenSource = std::function<Result<std::string>(const std::string& ns, con
                                                       const std::string& audience, int64_t seconds, const Json& pod)>;
 
 // Puts a pod's volumes in place below `directory` (one subdirectory each) and returns where each is: emptyDir and the
-// projections (configMap, secret, downwardAPI, projected) live there, hostPath is itself. Blocks for small file
+// projections (configMap, secret, downwardAPI, projected) live there, hostPath is itself, a claim is the path of its
+// volume. Blocks for small file
 // operations. Errors read like the kubelet's FailedMount events: `MountVolume.SetUp failed for volume "config" :
 // configmap "x" not found`.
 class PodVolumes {
@@ -27,7 +28,7 @@ class PodVolumes {
   // `sources.container` is not looked at.
   Result<std::map<std::string, std::string>> Prepare(const EnvSources& sources);
   // Where the volumes are that an earlier Prepare put in place; touches nothing.
-  std::map<std::string, std::string> Places(const Json& pod) const;
+  std::map<std::string, std::string> Places(const EnvSources& sources) const;
 
  private:
   Result<std::string> PrepareOne(const EnvSources& sources, const Json& volume);

@@ -6,6 +6,7 @@
 #include <csignal>
 #include <nlohmann/json.hpp>
 
+#include "core/agent/claimed_volumes.h"
 #include "core/agent/pod_env.h"
 #include "core/agent/simulation.h"
 #include "core/kinds/quantity.h"
@@ -329,6 +330,11 @@ void PodWorker::PrepareSandbox() {
   if (BoolAt(*document, "spec.hostNetwork")) place_.pod_ip = place_.node_address;
   if (place_.pod_ip.empty()) place_.pod_ip = site_->addresses->Allocate(info_.uid);
   if (place_.pod_ip.empty()) failure = "failed to create pod sandbox: no free address on node " + site_->name;
+  const bool adopted =
+      std::any_of(record_.containers.begin(), record_.containers.end(), [](const auto& c) { return c.current; });
+  if (failure.empty() && site_->simulated() && !adopted) {
+    failure = CheckClaims(services_.context.client.cache(), *document, place_.node_name).message();
+  }
   if (failure.empty() && !site_->simulated()) {
     if (site_->node) {
       const JsonPtr node = site_->node->json();
@@ -347,9 +353,7 @@ void PodWorker::PrepareSandbox() {
                              place_.node_memory,
                              place_.node_ephemeral};
     PodVolumes volumes(place_.directory / "volumes", services_.options.tokens);
-    const bool adopted =
-        std::any_of(record_.containers.begin(), record_.containers.end(), [](const auto& c) { return c.current; });
-    Result<std::map<std::string, std::string>> places = adopted ? volumes.Places(*document) : volumes.Prepare(sources);
+    Result<std::map<std::string, std::string>> places = adopted ? volumes.Places(sources) : volumes.Prepare(sources);
     if (places.ok()) {
       place_.volumes = std::move(*places);
     } else {

@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "core/kinds/resources.h"
+#include "core/kinds/storage_view.h"
 
 namespace wherry {
 namespace {
@@ -30,6 +31,14 @@ std::vector<Row> Rows(const std::string& address, int port) {
                   {{"metadata", {{"name", "system-node-critical"}}},
                    {"value", 2000001000},
                    {"description", "For pods that their node cannot do without."}}});
+  rows.push_back({resources::kStorageClasses,
+                  "",
+                  {{"metadata",
+                    {{"name", storage::kLocalClass}, {"annotations", {{std::string(storage::kDefaultClass), "true"}}}}},
+                   {"provisioner", storage::kLocalProvisioner},
+                   {"volumeBindingMode", "WaitForFirstConsumer"},
+                   {"reclaimPolicy", "Delete"},
+                   {"allowVolumeExpansion", true}}});
   rows.push_back(
       {resources::kServices,
        "default",

@@ -8,6 +8,9 @@
 #include "core/controllers/node_lifecycle.h"
 #include "core/controllers/service_account.h"
 #include "core/controllers/statefulset/statefulset_controller.h"
+#include "core/controllers/storage/ephemeral_volumes.h"
+#include "core/controllers/storage/protection.h"
+#include "core/controllers/storage/volume_binding.h"
 
 namespace wherry {
 
@@ -22,6 +25,10 @@ std::span<const ControllerRow> AllControllers() {
       {"taint-eviction-controller", [](RuntimeContext c, const Settings&) { return TaintEvictionController(c); }},
       {"pod-garbage-collector", [](RuntimeContext c, const Settings&) { return PodGarbageController(c); }},
       {"event-ttl-controller", [](RuntimeContext c, const Settings&) { return EventTtlController(c); }},
+      {"persistent-volume-binder", [](RuntimeContext c, const Settings&) { return VolumeBindingController(c); }},
+      {"pvc-protection-controller", [](RuntimeContext c, const Settings&) { return ClaimProtectionController(c); }},
+      {"pv-protection-controller", [](RuntimeContext c, const Settings&) { return VolumeProtectionController(c); }},
+      {"ephemeral-volume-controller", [](RuntimeContext c, const Settings&) { return EphemeralVolumeController(c); }},
       {"daemon-set-controller", [](RuntimeContext c, const Settings&) { return DaemonSetController(c); }},
       {"endpoint-controller", [](RuntimeContext c, const Settings&) { return EndpointsController(c); }},
       {"endpointslice-controller", [](RuntimeContext c, const Settings&) { return EndpointSliceController(c); }},

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "core/kinds/resources.h"
+#include "core/registry/storage_admission.h"
 #include "core/runtime/object_view.h"
 
 namespace wherry {
@@ -139,6 +140,8 @@ std::span<const Admission> BuiltInAdmissions() {
       {"Priority", Priority},
       {"DefaultTolerationSeconds", DefaultTolerationSeconds},
       {"TaintNodesByCondition", TaintNodesByCondition},
+      {"DefaultStorageClass", AssignDefaultStorageClass},
+      {"PersistentVolumeClaimResize", CheckClaimResize},
   };
   return kTable;
 }

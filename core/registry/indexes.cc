@@ -4,6 +4,7 @@
 
 #include "core/kinds/resources.h"
 #include "core/kinds/service_view.h"
+#include "core/kinds/storage_view.h"
 #include "core/runtime/object_view.h"
 
 namespace wherry {
@@ -24,6 +25,16 @@ void AddCoreIndexes(WatchCache& cache) {
                  [](const Object& object, std::vector<std::string>& out) {
                    const std::string* service = object.view<MetaView>().label(kServiceNameLabel);
                    if (service) out.push_back(object.ns() + "/" + *service);
+                 });
+  cache.AddIndex(std::string(kIndexPodClaim), resources::kPods,
+                 [](const Object& object, std::vector<std::string>& out) {
+                   for (const std::string& claim : ClaimsOfPod(*object.json()))
+                     out.push_back(object.ns() + "/" + claim);
+                 });
+  cache.AddIndex(std::string(kIndexVolumeClaim), resources::kPersistentVolumes,
+                 [](const Object& object, std::vector<std::string>& out) {
+                   const VolumeView& volume = object.view<VolumeView>();
+                   out.push_back(volume.claimed ? volume.claim_key() : volume.storage_class);
                  });
 }
 

@@ -247,7 +247,7 @@ TEST_CASE("volumes are put in place") {
   CHECK(ReadAll(fs::path(places->at("mix")) / "a") == "1");
   CHECK(fs::is_directory(dir.path / "made"));
   CHECK(places->at("host") == (dir.path / "made").string());
-  CHECK(volumes.Places(pod) == *places);
+  CHECK(volumes.Places(sources) == *places);
 }
 
 TEST_CASE("volumes that cannot be are refused as the kubelet says it") {
