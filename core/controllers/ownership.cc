@@ -7,21 +7,10 @@
 #include "core/controllers/pod_control.h"
 #include "core/controllers/slow_start.h"
 #include "core/kinds/resources.h"
+#include "core/registry/indexes.h"
 
 namespace wherry {
 namespace {
-
-constexpr size_t kWritesAtOnce = 64;
-
-// The value of an equality that every match has, as the label index files it; "" = there is none.
-std::string IndexedValue(const LabelSelector& selector, const std::string& ns) {
-  for (const auto& requirement : selector.requirements()) {
-    if (requirement.op == LabelSelector::Requirement::Op::kIn && requirement.values.size() == 1) {
-      return ns + "/" + requirement.key + "=" + requirement.values.front();
-    }
-  }
-  return {};
-}
 
 bool Vanished(const Status& status) { return status.reason() == Reason::kNotFound; }
 
@@ -103,11 +92,10 @@ ClaimedObjects SortClaims(const WatchCache& cache, std::string_view resource, co
       out.adopt.push_back(object);
     return true;
   };
-  const std::string value = resource == resources::kPods ? IndexedValue(selector, owner.ns()) : std::string();
-  if (value.empty()) {
-    cache.ForEach(resource, owner.ns(), consider);
+  if (resource == resources::kPods) {
+    for (const ObjectPtr& object : cache.ByIndex(kIndexOrphan, owner.ns())) consider(object);
   } else {
-    for (const ObjectPtr& object : cache.ByIndex(kIndexLabel, value)) consider(object);
+    cache.ForEach(resource, owner.ns(), consider);
   }
   return out;
 }

@@ -17,6 +17,9 @@ void AddCoreIndexes(WatchCache& cache) {
                  [](const Object& object, std::vector<std::string>& out) {
                    out.push_back(StringAt(*object.json(), "spec.nodeName"));
                  });
+  cache.AddIndex(std::string(kIndexOrphan), resources::kPods, [](const Object& object, std::vector<std::string>& out) {
+    if (!object.view<MetaView>().controller()) out.push_back(object.ns());
+  });
   cache.AddIndex(std::string(kIndexLabel), resources::kPods, [](const Object& object, std::vector<std::string>& out) {
     for (const auto& [key, value] : object.view<MetaView>().labels)
       out.push_back(object.ns() + "/" + key + "=" + value);
