@@ -1,5 +1,6 @@
 // Subresources that are an edit of their object: scale, binding, eviction, finalize.
 
+#include <algorithm>
 #include <nlohmann/json.hpp>
 #include <tuple>
 #include <utility>
@@ -28,8 +29,11 @@ Json ScaleOf(const Object& object) {
                   {"creationTimestamp", metadata.value("creationTimestamp", Json())}}},
                 {"spec", {{"replicas", IntAt(*document, "spec.replicas", 1)}}},
                 {"status", {{"replicas", IntAt(*document, "status.replicas")}}}};
-  if (const Json* selector = FindPath(*document, "spec.selector")) {
-    Result<LabelSelector> parsed = LabelSelector::FromJson(*selector);
+  if (const Json* selector = FindPath(*document, "spec.selector"); selector && selector->is_object()) {
+    // A plain map of labels, as a ReplicationController has it, or a metav1.LabelSelector, which holds no strings.
+    const bool plain = std::any_of(selector->begin(), selector->end(), [](const Json& v) { return v.is_string(); });
+    Result<LabelSelector> parsed =
+        plain ? Result<LabelSelector>(LabelSelector::FromMap(*selector)) : LabelSelector::FromJson(*selector);
     if (parsed.ok()) scale["status"]["selector"] = parsed->ToString();
   }
   return scale;

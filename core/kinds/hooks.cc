@@ -26,6 +26,8 @@ constexpr Entry kEntries[] = {
     {kCore, "v1", "Service", DefaultService, CreateService, UpdateService, ValidateService},
     {kCore, "v1", "Endpoints", nullptr, nullptr, nullptr, ValidateEndpoints},
     {kCore, "v1", "Event", nullptr, nullptr, nullptr, ValidateEvent},
+    {kCore, "v1", "ReplicationController", DefaultReplicationController, CreateReplicaSet, nullptr,
+     ValidateReplicationController},
     {kApps, "v1", "DaemonSet", DefaultTemplate, CreateDaemonSet, UpdateDaemonSet, ValidateDaemonSet},
     {kApps, "v1", "Deployment", DefaultDeployment, CreateWithEmptyStatus, nullptr, ValidateDeployment},
     {kApps, "v1", "ReplicaSet", DefaultTemplate, CreateReplicaSet, nullptr, ValidateReplicaSet},

@@ -14,6 +14,7 @@ inline constexpr std::string_view kConfigMaps = "configmaps";
 inline constexpr std::string_view kSecrets = "secrets";
 inline constexpr std::string_view kServiceAccounts = "serviceaccounts";
 inline constexpr std::string_view kServices = "services";
+inline constexpr std::string_view kReplicationControllers = "replicationcontrollers";
 inline constexpr std::string_view kEndpoints = "endpoints";
 inline constexpr std::string_view kDaemonSets = "daemonsets.apps";
 inline constexpr std::string_view kDeployments = "deployments.apps";

@@ -68,6 +68,8 @@ void DefaultDeployment(Json& deployment);
 void ValidateDeployment(const Json& deployment, const Json* old, FieldErrors& errors);
 void CreateReplicaSet(Json& set);
 void ValidateReplicaSet(const Json& set, const Json* old, FieldErrors& errors);
+void DefaultReplicationController(Json& controller);
+void ValidateReplicationController(const Json& controller, const Json* old, FieldErrors& errors);
 void DefaultStatefulSet(Json& set);
 void CreateStatefulSet(Json& set);
 void ValidateStatefulSet(const Json& set, const Json* old, FieldErrors& errors);

@@ -165,6 +165,34 @@ void ValidateReplicaSet(const Json& set, const Json* old, FieldErrors& errors) {
   if (old != nullptr) CheckImmutable(set, *old, "spec.selector", out);
 }
 
+void DefaultReplicationController(Json& controller) {
+  DefaultTemplate(controller);
+  // Both follow the template when they are not given.
+  const Json labels = At(controller, "spec.template.metadata.labels");
+  if (!labels.is_object() || labels.empty()) return;
+  if (At(controller, "spec.selector").empty()) controller["spec"]["selector"] = labels;
+  if (At(controller, "metadata.labels").empty()) controller["metadata"]["labels"] = labels;
+}
+
+void ValidateReplicationController(const Json& controller, const Json* old, FieldErrors& errors) {
+  if (Unchanged(controller, old, "spec")) return;
+  Refusals out(errors);
+  const Json& selector = At(controller, "spec.selector");
+  const Json& pod_template = At(controller, "spec.template");
+  if (selector.empty()) out.Add(Required("spec.selector"));
+  if (pod_template.is_null()) {
+    out.Add(Required("spec.template"));
+    return;
+  }
+  const Json& labels = At(pod_template, "metadata.labels");
+  if (!selector.empty() && !LabelSelector::FromMap(selector).Matches(labels)) {
+    out.Add(Invalid("spec.template.metadata.labels", labels.is_null() ? Json::object() : labels,
+                    "`selector` does not match template `labels`"));
+  }
+  CheckPodTemplate(pod_template, "spec.template", out);
+  CheckRunsForEver(controller, "ReplicationController", out);
+}
+
 void DefaultStatefulSet(Json& set) {
   DefaultTemplate(set);
   if (!At(set, "spec.volumeClaimTemplates").is_array()) return;
