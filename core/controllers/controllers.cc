@@ -6,6 +6,7 @@
 #include "core/controllers/garbage_collector.h"
 #include "core/controllers/namespace.h"
 #include "core/controllers/node_lifecycle.h"
+#include "core/controllers/replicaset/replicaset_controller.h"
 #include "core/controllers/service_account.h"
 #include "core/controllers/statefulset/statefulset_controller.h"
 #include "core/controllers/storage/ephemeral_volumes.h"
@@ -35,6 +36,8 @@ std::span<const ControllerRow> AllControllers() {
       {"endpointslicemirroring-controller",
        [](RuntimeContext c, const Settings&) { return EndpointSliceMirroringController(c); }},
       {"statefulset-controller", [](RuntimeContext c, const Settings&) { return StatefulSetController(c); }},
+      {"replicaset-controller", [](RuntimeContext c, const Settings&) { return ReplicaSetController(c); }},
+      {"replication-controller", [](RuntimeContext c, const Settings&) { return ReplicationControllerController(c); }},
   };
   return kRows;
 }

@@ -1,5 +1,7 @@
 #include "core/controllers/pod_view.h"
 
+#include <algorithm>
+#include <charconv>
 #include <nlohmann/json.hpp>
 #include <string_view>
 
@@ -46,6 +48,35 @@ const Json* Condition(const Json& pod, std::string_view type) {
     if (StringAt(condition, "type") == type) return &condition;
   }
   return nullptr;
+}
+
+// An int32 as upstream reads it: no sign "+", no leading zeros; anything else counts as 0.
+int32_t DeletionCost(const Json& pod) {
+  const auto& annotations = MapAt(pod, "metadata.annotations");
+  const auto it = annotations.find(kDeletionCostAnnotation);
+  if (it == annotations.end() || !it->second.is_string()) return 0;
+  const std::string& text = it->second.get_ref<const std::string&>();
+  int32_t cost = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), cost);
+  if (error != std::errc() || end != text.data() + text.size()) return 0;
+  return std::to_string(cost) == text ? cost : 0;
+}
+
+int32_t RestartsOf(const Json& status) { return static_cast<int32_t>(IntAt(status, "restartCount")); }
+
+void CountRestarts(const Json& pod, PodView* view) {
+  for (const Json& status : ListAt(pod, "status.containerStatuses")) {
+    view->restarts = std::max(view->restarts, RestartsOf(status));
+  }
+  const auto& statuses = ListAt(pod, "status.initContainerStatuses");
+  if (statuses.empty()) return;
+  for (const Json& container : ListAt(pod, "spec.initContainers")) {
+    if (StringAt(container, "restartPolicy") != "Always") continue;
+    for (const Json& status : statuses) {
+      if (StringAt(status, "name") != StringAt(container, "name")) continue;
+      view->sidecar_restarts = std::max(view->sidecar_restarts, RestartsOf(status));
+    }
+  }
 }
 
 // "reason: message", or what there is of it.
@@ -107,6 +138,8 @@ PodView::PodView(const Json& pod) {
   }
   deleting = FindPath(pod, "metadata.deletionTimestamp") != nullptr;
   ParseTime(StringAt(pod, "metadata.creationTimestamp"), &created);
+  deletion_cost = DeletionCost(pod);
+  CountRestarts(pod, this);
   if (const Json* labels = FindPath(pod, "metadata.labels")) {
     // Label keys hold dots, so they are no paths.
     if (auto it = labels->find(kRevisionHashLabel); it != labels->end() && it->is_string()) revision_hash = *it;

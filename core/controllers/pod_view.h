@@ -24,12 +24,18 @@ struct PodView {
   Time ready_since{};  // its lastTransitionTime
   bool deleting = false;
   Time created{};
+  // What a scale-down goes by: annotation controller.kubernetes.io/pod-deletion-cost, and the most restarts of any
+  // container, and of any sidecar.
+  int32_t deletion_cost = 0;
+  int32_t restarts = 0, sidecar_restarts = 0;
   std::string revision_hash;        // label controller-revision-hash
   std::string template_generation;  // label pod-template-generation
   std::string why;                  // why it is not ready, for people; "" when ready
 
   bool operator==(const PodView&) const = default;
 
+  // Counted by its controller: neither ended nor on its way out.
+  bool active() const { return !deleting && !terminal(); }
   bool terminal() const { return phase == Phase::kSucceeded || phase == Phase::kFailed; }
   // Ready for `min_ready` without a break.
   bool Available(Duration min_ready, Time now) const {
@@ -37,6 +43,7 @@ struct PodView {
   }
 };
 
+inline constexpr char kDeletionCostAnnotation[] = "controller.kubernetes.io/pod-deletion-cost";
 inline constexpr char kRevisionHashLabel[] = "controller-revision-hash";
 inline constexpr char kTemplateGenerationLabel[] = "pod-template-generation";
 
