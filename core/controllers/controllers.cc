@@ -1,6 +1,7 @@
 #include "core/controllers/controllers.h"
 
 #include "core/controllers/daemonset/daemonset_controller.h"
+#include "core/controllers/deployment/deployment_controller.h"
 #include "core/controllers/endpoints/endpoints_controller.h"
 #include "core/controllers/event_ttl.h"
 #include "core/controllers/garbage_collector.h"
@@ -36,6 +37,7 @@ std::span<const ControllerRow> AllControllers() {
       {"endpointslicemirroring-controller",
        [](RuntimeContext c, const Settings&) { return EndpointSliceMirroringController(c); }},
       {"statefulset-controller", [](RuntimeContext c, const Settings&) { return StatefulSetController(c); }},
+      {"deployment-controller", [](RuntimeContext c, const Settings&) { return DeploymentController(c); }},
       {"replicaset-controller", [](RuntimeContext c, const Settings&) { return ReplicaSetController(c); }},
       {"replication-controller", [](RuntimeContext c, const Settings&) { return ReplicationControllerController(c); }},
   };
