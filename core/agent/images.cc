@@ -139,7 +139,8 @@ ObjectPtr FindImage(const WatchCache& cache, std::string_view reference) {
 std::vector<std::string> CombineCommand(const Json& container, const ImageView* image) {
   std::vector<std::string> command = Strings(container, "command");
   std::vector<std::string> args = Strings(container, "args");
-  if (command.empty() && image) {
+  if (command.empty()) {
+    if (!image) return {};  // arguments of a program that only the image names
     command = image->command;
     if (args.empty()) args = image->args;
   }

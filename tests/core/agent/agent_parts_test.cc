@@ -131,6 +131,8 @@ TEST_CASE("command and args combine as Kubernetes says") {
   CHECK(CombineCommand(Json::parse(R"json({"command":["x"]})json"), &image) == Words{"x"});
   CHECK(CombineCommand(Json::parse(R"json({"command":["x"],"args":["y"]})json"), &image) == Words{"x", "y"});
   CHECK(CombineCommand(Json::parse(R"json({})json"), nullptr).empty());
+  CHECK(CombineCommand(Json::parse(R"json({"args":["c"]})json"), nullptr).empty());
+  CHECK(CombineCommand(Json::parse(R"json({"command":["x"],"args":["y"]})json"), nullptr) == Words{"x", "y"});
 }
 
 TEST_CASE("variables expand") {
