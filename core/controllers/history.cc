@@ -73,6 +73,8 @@ RevisionView::RevisionView(const Json& object) {
 Json TemplatePatch(const Json& pod_template) {
   Json content = pod_template;
   content["$patch"] = "replace";
+  // Always there and null in what Go writes: `kubectl rollout undo` compares bytes to see that there is nothing to do.
+  content["metadata"]["creationTimestamp"] = nullptr;
   return {{"spec", {{"template", std::move(content)}}}};
 }
 

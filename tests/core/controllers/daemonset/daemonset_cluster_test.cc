@@ -76,6 +76,7 @@ TEST_CASE("A DaemonSet covers every node") {
   CHECK(revisions[0]->name() == "web-" + hash);
   CHECK(revision["revision"] == 1);
   CHECK(revision["data"]["spec"]["template"]["$patch"] == "replace");
+  CHECK(revision["data"]["spec"]["template"]["metadata"].at("creationTimestamp").is_null());
   CHECK(pod["metadata"]["labels"]["controller-revision-hash"] == hash);
   CHECK(pod["metadata"]["generateName"] == "web-");
   CHECK(pod["metadata"]["ownerReferences"] == Json::array({{{"apiVersion", "apps/v1"},
