@@ -65,13 +65,21 @@ bool EventRecorder::Allow(const std::string& about) {
   return true;
 }
 
+void EventRecorder::NormalAt(Time when, const Object& about, std::string reason, std::string message) {
+  Record(when, ReferenceTo(about, {}), "Normal", std::move(reason), std::move(message));
+}
+
 void EventRecorder::Record(Json involved, std::string type, std::string reason, std::string message) {
+  Record(context_.clock.Now(), std::move(involved), std::move(type), std::move(reason), std::move(message));
+}
+
+void EventRecorder::Record(Time when, Json involved, std::string type, std::string reason, std::string message) {
   if (message.size() > kMaxMessage) message.resize(kMaxMessage);
   const std::string about = StringAt(involved, "kind") + "/" + StringAt(involved, "namespace") + "/" +
                             StringAt(involved, "name") + "/" + StringAt(involved, "uid");
   if (!Allow(about)) return;
   const std::string key = about + "|" + StringAt(involved, "fieldPath") + "|" + type + "|" + reason + "|" + message;
-  const std::string now = FormatTime(context_.clock.Now());
+  const std::string now = FormatTime(when);
 
   auto found = series_.find(key);
   if (found != series_.end()) {
@@ -87,7 +95,7 @@ void EventRecorder::Record(Json involved, std::string type, std::string reason, 
     // Unique per server run: the name carries the moment and a sequence number, as client-go's does.
     char suffix[40];
     std::snprintf(suffix, sizeof suffix, ".%llx%04llx",
-                  static_cast<unsigned long long>(context_.clock.Now().time_since_epoch().count()),
+                  static_cast<unsigned long long>(when.time_since_epoch().count()),
                   static_cast<unsigned long long>(++sequence_ & 0xffff));
     recency_.push_front(key);
     Series series;

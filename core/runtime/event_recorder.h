@@ -18,6 +18,9 @@ class EventRecorder {
 
   void Normal(const Object& about, std::string reason, std::string message, std::string field_path = {});
   void Warning(const Object& about, std::string reason, std::string message, std::string field_path = {});
+  // The same, of something decided at `when`, a little ago: what followed from it may have been told already, and
+  // events are shown in the order of their moments.
+  void NormalAt(Time when, const Object& about, std::string reason, std::string message);
   // About an object given by reference: {apiVersion, kind, namespace, name, uid, resourceVersion, fieldPath}.
   void Record(Json involved_object, std::string type, std::string reason, std::string message);
 
@@ -33,6 +36,7 @@ class EventRecorder {
     double tokens;
     Duration filled;
   };
+  void Record(Time when, Json involved, std::string type, std::string reason, std::string message);
   Task<> Write(std::string key, Json event);
   bool Allow(const std::string& about);
 

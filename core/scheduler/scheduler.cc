@@ -184,13 +184,16 @@ void Scheduler::Decide(QueuedPod& queued) {
 }
 
 Task<> Scheduler::Bind(ObjectPtr pod, std::string node) {
+  const Time decided = context_.clock.Now();
   const Status status = co_await context_.client.Bind(pod->ns(), pod->name(), pod->uid(), node);
   --binding_;
   if (status.ok()) {
     queue_.Remove(pod->uid());
     reports_.erase(pod->uid());
     const ProfileEntry& entry = *ProfileOf(pod->view<PodDemand>());
-    entry.recorder->Normal(*pod, "Scheduled", "Successfully assigned " + pod->ns() + "/" + pod->name() + " to " + node);
+    // The node's agent saw the binding before we did.
+    entry.recorder->NormalAt(decided, *pod, "Scheduled",
+                             "Successfully assigned " + pod->ns() + "/" + pod->name() + " to " + node);
   } else {
     snapshot_.Forget(pod->uid());
     const bool moved_on = status.reason() == Reason::kConflict || status.reason() == Reason::kNotFound;
