@@ -4,6 +4,7 @@
 #include <map>
 #include <memory>
 #include <nlohmann/json.hpp>
+#include <unordered_map>
 #include <utility>
 #include <vector>
 
@@ -16,6 +17,9 @@ namespace {
 
 constexpr char kFinalizer[] = "kubernetes";
 constexpr size_t kWritesAtOnce = 128;
+// From when we see a namespace go until we empty it. `kubectl delete -f` names the namespace first and then what is in
+// it, and must find it still there. Kubernetes waits 5 s.
+constexpr Duration kGrace = std::chrono::seconds(1);
 
 // What is left of a namespace.
 struct Remains {
@@ -108,7 +112,16 @@ class NamespaceReconciler : public std::enable_shared_from_this<NamespaceReconci
   Task<ReconcileResult> Reconcile(std::string name) {
     ReconcileResult result;
     ObjectPtr ns = context_.client.cache().Get(resources::kNamespaces, "", name);
-    if (!ns || !ns->view<MetaView>().deleting()) co_return result;
+    if (!ns || !ns->view<MetaView>().deleting()) {
+      seen_.erase(name);
+      co_return result;
+    }
+    const Duration now = context_.clock.Monotonic();
+    const Duration waited = now - seen_.try_emplace(name, now).first->second;
+    if (waited < kGrace) {
+      result.requeue_after = kGrace - waited;
+      co_return result;
+    }
 
     auto remains = std::make_shared<Remains>(Look(context_.client.cache(), name));
     BatchStep step = [this, remains](size_t i) { return DeleteOne(remains->to_delete[i]); };
@@ -120,6 +133,7 @@ class NamespaceReconciler : public std::enable_shared_from_this<NamespaceReconci
     result.status = deleted;
     if (remains->empty()) {
       Status finalized = co_await Finalize(ns);
+      seen_.erase(name);
       result.status = finalized.reason() == Reason::kNotFound ? Status() : finalized;
       co_return result;
     }
@@ -172,6 +186,7 @@ class NamespaceReconciler : public std::enable_shared_from_this<NamespaceReconci
   }
 
   RuntimeContext context_;
+  std::unordered_map<std::string, Duration> seen_;  // since when each is on its way out, by the monotonic clock
 };
 
 }  // namespace

@@ -22,6 +22,13 @@ ObjectPtr MakeMap(ControllerCluster& cluster, const char* finalizer = nullptr) {
   return cluster.Create(std::move(map));
 }
 
+// …and the second that its content is left alone.
+void DeleteNamespace(ControllerCluster& cluster) {
+  cluster.Delete(resources::kNamespaces, "", "lab");
+  cluster.Settle();
+  cluster.Advance(std::chrono::seconds(1));
+}
+
 Json Condition(const ControllerCluster& cluster, const std::string& type) {
   const Json ns = cluster.Document(resources::kNamespaces, "", "lab");
   for (const Json& condition : ns["status"]["conditions"]) {
@@ -54,19 +61,33 @@ TEST_CASE("A namespace goes with everything in it") {
   ControllerCluster cluster;
   MakeNamespace(cluster);
   MakeMap(cluster);
-  cluster.Delete(resources::kNamespaces, "", "lab");
-  cluster.Settle();
+  DeleteNamespace(cluster);
   CHECK_FALSE(cluster.Get(resources::kNamespaces, "", "lab"));
   CHECK(cluster.List(resources::kConfigMaps, "lab").empty());
   CHECK(cluster.List(resources::kServiceAccounts, "lab").empty());
+}
+
+TEST_CASE("What is in a namespace can still be deleted by name for a second") {
+  ControllerCluster cluster;
+  MakeNamespace(cluster);
+  MakeMap(cluster);
+  cluster.Delete(resources::kNamespaces, "", "lab");
+  cluster.Settle();
+  cluster.Advance(std::chrono::milliseconds(990));
+  REQUIRE(cluster.Get(resources::kConfigMaps, "lab", "m"));
+  CHECK(cluster.Document(resources::kNamespaces, "", "lab")["status"]["phase"] == "Terminating");
+  cluster.Delete(resources::kConfigMaps, "lab", "m");
+  cluster.Settle();
+  CHECK(cluster.Get(resources::kServiceAccounts, "lab", "default"));  // what else happens there does not hurry us
+  cluster.Advance(std::chrono::milliseconds(10));
+  CHECK_FALSE(cluster.Get(resources::kNamespaces, "", "lab"));
 }
 
 TEST_CASE("A namespace waits for finalizers and says what it waits for") {
   ControllerCluster cluster;
   MakeNamespace(cluster);
   const ObjectPtr map = MakeMap(cluster, "example.com/hold");
-  cluster.Delete(resources::kNamespaces, "", "lab");
-  cluster.Settle();
+  DeleteNamespace(cluster);
   REQUIRE(cluster.Get(resources::kNamespaces, "", "lab"));
   CHECK(cluster.Document(resources::kNamespaces, "", "lab")["status"]["phase"] == "Terminating");
   CHECK(Condition(cluster, "NamespaceContentRemaining")["status"] == "True");
@@ -86,8 +107,7 @@ TEST_CASE("Pods of a namespace go with their grace") {
   cluster.AddNode("a");
   cluster.Create(Json::parse(R"({"apiVersion":"v1","kind":"Pod","metadata":{"name":"p","namespace":"lab"},
     "spec":{"nodeName":"a","containers":[{"name":"main","image":"nginx:1"}]}})"));
-  cluster.Delete(resources::kNamespaces, "", "lab");
-  cluster.Settle();
+  DeleteNamespace(cluster);
   REQUIRE(cluster.Get(resources::kPods, "lab", "p"));
   CHECK(cluster.Get(resources::kPods, "lab", "p")->view<MetaView>().deleting());
   cluster.RunPods();
