@@ -149,13 +149,13 @@ class Kubectl:
         self.program = program
         self.server = server
 
-    def __call__(self, *args, stdin=None, timeout=60):
+    def __call__(self, *args, stdin=None, timeout=60, cwd=None, env=None):
         """(exit status, stdout, stderr)"""
         done = subprocess.run(
             [self.program, "--kubeconfig", self.server.kubeconfig, "--cache-dir", os.path.join(self.server.dir, "cache"),
              *args],
-            input=stdin, capture_output=True, text=True, timeout=timeout,
-            env={"PATH": os.environ["PATH"], "HOME": self.server.dir})
+            input=stdin, capture_output=True, text=True, timeout=timeout, cwd=cwd,
+            env={"PATH": os.environ["PATH"], "HOME": self.server.dir, **(env or {})})
         return done.returncode, done.stdout, done.stderr
 
     def ok(self, *args, stdin=None):
