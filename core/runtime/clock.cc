@@ -51,6 +51,7 @@ class SystemClock : public Clock {
     if (found == due_of_.end()) return;
     timers_.erase(std::pair(found->second, id));  // the armed moment may now be early: Fire looks again
     due_of_.erase(found);
+    if (timers_.empty()) timer_.cancel();  // a loop with nothing left to wait for may end
   }
 
  private:

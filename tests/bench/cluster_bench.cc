@@ -177,6 +177,7 @@ struct Loop {
     Result<http::ClientResponse> response = co_await client->Do(std::move(request));
     if (!response.ok()) Die(response.status().message());
     *answer = Json::parse(response->body, nullptr, false);
+    client->Close();  // else its connection keeps the loop running
   }
 };
 

@@ -17,8 +17,9 @@ class Clock;
 
 struct ProcessRuntimeOptions {
   std::string data_dir;
-  // The program, and what goes before "warden --data-dir D", that is started when no warden runs (see StartWarden).
-  std::vector<std::string> warden_command = {"/proc/self/exe"};
+  // The program, and what goes before "warden --data-dir D", that is started when no warden runs; empty = the one carried
+  // within this program (see StartWarden).
+  std::vector<std::string> warden_command;
 };
 
 // Containers as real processes, behind the warden of a data directory. Connects to the warden that runs there or starts

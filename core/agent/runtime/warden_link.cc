@@ -78,7 +78,7 @@ void ProcessRuntime::Link::Connect() {
     if (attempts_++ % kAttemptsForStart == 0) {
       if (!StartWarden(options_.data_dir, options_.warden_command)) {
         spdlog::error("warden not started command={} error=\"{}\"",
-                      options_.warden_command.empty() ? "" : options_.warden_command[0], strerror(errno));
+                      options_.warden_command.empty() ? "(carried)" : options_.warden_command[0], strerror(errno));
       }
     }
     if (attempts_ >= kAttemptsUntilRefusal) {

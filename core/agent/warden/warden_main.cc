@@ -2,6 +2,8 @@
 
 #include <fcntl.h>
 #include <signal.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -12,6 +14,7 @@
 #include <cstdlib>
 #include <cstring>
 
+#include "core/agent/warden/embedded_warden.h"
 #include "core/agent/warden/fd.h"
 #include "core/agent/warden/warden.h"
 
@@ -19,6 +22,7 @@ namespace wherry {
 namespace {
 
 constexpr off_t kMaxOwnLog = 1 << 20;
+constexpr unsigned kMemfdExec = 0x10;  // MFD_EXEC, which Debian 12's headers do not have yet
 
 // stdin from nowhere; stdout and stderr, which are silent but for accidents, to <data-dir>/warden.log.
 void SetUpStdio(const std::string& data_dir) {
@@ -30,6 +34,26 @@ void SetUpStdio(const std::string& data_dir) {
   dup2(null.get(), 0);
   dup2(log.valid() ? log.get() : null.get(), 1);
   dup2(log.valid() ? log.get() : null.get(), 2);
+}
+
+// The carried program as a file in memory; invalid when there is none.
+warden::Fd CarriedProgram() {
+  std::string_view bytes = EmbeddedWarden();
+  if (bytes.empty()) return {};
+  warden::Fd file(memfd_create("wherry-warden", MFD_CLOEXEC | kMemfdExec));
+  if (!file.valid() && errno == EINVAL) file.reset(memfd_create("wherry-warden", MFD_CLOEXEC));  // Linux before 6.3
+  while (file.valid() && !bytes.empty()) {
+    const ssize_t n = write(file.get(), bytes.data(), bytes.size());
+    if (n < 0 && errno == EINTR) continue;
+    if (n <= 0) return {};
+    bytes.remove_prefix(static_cast<size_t>(n));
+  }
+  // Reading it has made it resident here, where it is not needed again.
+  const uintptr_t page = static_cast<uintptr_t>(sysconf(_SC_PAGESIZE));
+  const uintptr_t begin = (reinterpret_cast<uintptr_t>(EmbeddedWarden().data()) + page - 1) & ~(page - 1);
+  const uintptr_t end = reinterpret_cast<uintptr_t>(EmbeddedWarden().data() + EmbeddedWarden().size()) & ~(page - 1);
+  if (begin < end) madvise(reinterpret_cast<void*>(begin), end - begin, MADV_DONTNEED);
+  return file;
 }
 
 }  // namespace
@@ -49,16 +73,16 @@ std::optional<int> MaybeRunWarden(int argc, char** argv) {
     return 2;
   }
   syscall(SYS_close_range, 3U, ~0U, 0U);
+  prctl(PR_SET_NAME, "wherry-warden");  // from memory it would be known by a descriptor's number
   mkdir(options.data_dir.c_str(), 0700);
   SetUpStdio(options.data_dir);
   return warden::RunWarden(options);
 }
 
 bool StartWarden(const std::string& data_dir, std::vector<std::string> command) {
-  if (command.empty()) {
-    errno = EINVAL;
-    return false;
-  }
+  // Where running from memory is not allowed, the exec fails, and the way through /proc/self/exe is tried next.
+  const warden::Fd carried = command.empty() ? CarriedProgram() : warden::Fd();
+  if (command.empty()) command = {"/proc/self/exe"};
   const std::string program = command[0];
   if (program == "/proc/self/exe") command[0] = "wherry";  // what ps shows
   for (const char* arg : {"warden", "--data-dir"}) command.emplace_back(arg);
@@ -81,6 +105,7 @@ bool StartWarden(const std::string& data_dir, std::vector<std::string> command) 
     sigset_t none;
     sigemptyset(&none);
     sigprocmask(SIG_SETMASK, &none, nullptr);
+    if (carried.valid()) execveat(carried.get(), "", argv.data(), environ, AT_EMPTY_PATH);
     execvp(program.c_str(), argv.data());
     const int error = errno;
     if (write(failure[1], &error, sizeof(error)) < 0) _exit(126);
