@@ -43,6 +43,8 @@ Draft::Draft(const Json& document) {
   bytes_.push_back('}');
 }
 
+Draft::Draft(std::shared_ptr<Json> document) : Draft(*document) { document_ = std::move(document); }
+
 std::string Draft::Finish(uint64_t revision) const {
   const std::string digits = std::to_string(revision);
   std::string out;
@@ -70,10 +72,22 @@ class DocumentRing {
   size_t next_ = 0;
 };
 
-Object::Object(ObjectKey key, std::string uid, uint64_t revision, std::string bytes)
-    : key_(std::move(key)), uid_(std::move(uid)), revision_(revision), bytes_(std::move(bytes)) {}
+Object::Object(ObjectKey key, std::string uid, uint64_t revision, std::string bytes, std::shared_ptr<Json> document)
+    : key_(std::move(key)),
+      uid_(std::move(uid)),
+      revision_(revision),
+      bytes_(std::move(bytes)),
+      origin_(std::move(document)) {}
+
+void Object::AdoptDocument() const {
+  if (!origin_) return;
+  (*origin_)["metadata"]["resourceVersion"] = std::to_string(revision_);
+  document_ = std::move(origin_);
+  DocumentRing::OfThisThread().Keep(weak_from_this());
+}
 
 JsonPtr Object::json() const {
+  AdoptDocument();
   if (document_) return document_;
   JsonPtr parsed = std::make_shared<const Json>(Json::parse(bytes_));
   if (auto self = weak_from_this(); !self.expired()) {

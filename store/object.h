@@ -31,14 +31,19 @@ class Draft {
   // Serialises `document` compactly, whatever metadata.resourceVersion it holds. REQUIRES: document is an object with
   // an object "metadata".
   explicit Draft(const Json& document);
+  // The same, and the object made of it keeps `document` as its parsed form instead of parsing its own bytes again.
+  // Nobody else may change `document` once the object exists.
+  explicit Draft(std::shared_ptr<Json> document);
 
   // The final bytes with metadata.resourceVersion = "revision".
   std::string Finish(uint64_t revision) const;
   size_t size() const { return bytes_.size(); }
+  const std::shared_ptr<Json>& document() const { return document_; }
 
  private:
   std::string bytes_;       // holds `"resourceVersion":""`
   size_t revision_at_ = 0;  // where the digits go
+  std::shared_ptr<Json> document_;
 };
 
 // A stored object at one revision: immutable, serialised once, shared by everybody who reads it (DESIGN: "Objects are
@@ -48,7 +53,9 @@ class Draft {
 // the control thread only, because they fill a cache inside.
 class Object : public std::enable_shared_from_this<Object> {
  public:
-  Object(ObjectKey key, std::string uid, uint64_t revision, std::string bytes);
+  // `document`: what `bytes` were made of, if it is at hand (see Draft); its resourceVersion is filled in here.
+  Object(ObjectKey key, std::string uid, uint64_t revision, std::string bytes,
+         std::shared_ptr<Json> document = nullptr);
   Object(const Object&) = delete;
   Object& operator=(const Object&) = delete;
 
@@ -63,6 +70,9 @@ class Object : public std::enable_shared_from_this<Object> {
   // The parsed document. Parsed on demand; only the few hundred parsed last stay parsed, so hold the pointer while you
   // use it: `auto doc = object->json(); doc->at("spec")`.
   JsonPtr json() const;
+  // Takes the document it was made of into the bounded set of parsed ones. The cache calls it for each committed
+  // object.
+  void AdoptDocument() const;
 
   // A typed projection made once per object from its document and kept with it: `object->view<PodView>().node_name`.
   // V is constructible from `const Json&`. For fields that controllers read again and again; keep views small. The
@@ -87,6 +97,7 @@ class Object : public std::enable_shared_from_this<Object> {
 
   // Control thread only.
   friend class DocumentRing;
+  mutable std::shared_ptr<Json> origin_;  // not adopted yet
   mutable JsonPtr document_;
   mutable std::vector<std::pair<const void*, std::shared_ptr<const void>>> views_;
 };

@@ -159,8 +159,8 @@ Result<Change> RevisionLog::Batch::Apply(const Mutation& mutation) {
       Damaged("the object of revision " + std::to_string(stored) + " is not JSON");
     body = Draft(document).Finish(revision);
   }
-  auto object =
-      std::make_shared<const Object>(key, mutation.uid.empty() ? before.uid : mutation.uid, revision, std::move(body));
+  auto object = std::make_shared<const Object>(key, mutation.uid.empty() ? before.uid : mutation.uid, revision,
+                                               std::move(body), mutation.draft ? mutation.draft->document() : nullptr);
   log_.append_.Run(revision, resource, static_cast<int>(mutation.op), time_, stored, Checksum(object->bytes()),
                    object->uid(), key.ns, key.name, sqlite::Statement::AsBlob(object->bytes()));
   if (remove) {

@@ -25,6 +25,7 @@ void WatchCache::Apply(EventPtr event) {
   const ObjectKey& key = event->object->key();
   assert(event->revision() > revision_);
   ResourceState& state = StateOf(key.resource);
+  event->object->AdoptDocument();
   if (event->type == EventType::kDeleted) {
     Remove(state, key);
   } else {

@@ -4,6 +4,7 @@
 #include <charconv>
 #include <nlohmann/json.hpp>
 
+#include "api/http/deadline.h"
 #include "api/http/wakeup.h"
 #include "api/rest/list.h"
 #include "core/runtime/await.h"
@@ -211,6 +212,7 @@ Task<Status> Watcher::SendInitial() {
 Task<> Watcher::Stream(Duration end) {
   Clock& clock = registry_.clock();
   Duration bookmark_at = clock.Monotonic() + kBookmarkEvery;
+  http::Deadline alarm(clock, [this] { wakeup_.Notify(); });
   std::vector<http::SharedBuffer> out;
   size_t bytes = 0;
   while (!call_->exchange->closed() && !stream_->closed()) {
@@ -235,9 +237,8 @@ Task<> Watcher::Stream(Duration end) {
     }
     if (over) co_return;
     const Duration next = query_.allow_bookmarks ? std::min(end, bookmark_at) : end;
-    const Clock::TimerId timer = clock.After(next - now, [this] { wakeup_.Notify(); });
+    alarm.Set(next - now);
     co_await wakeup_.Wait();
-    clock.Cancel(timer);
   }
 }
 

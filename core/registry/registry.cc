@@ -136,25 +136,26 @@ Task<Result<ObjectPtr>> Registry::Create(const Kind& kind, std::string ns, Json 
   status = Admit(request);
   if (!status.ok()) co_return status;
 
+  const auto document = std::make_shared<Json>(std::move(object));
   for (int tries = 1;; ++tries) {
-    const std::string name = StringAt(object, "metadata.name");
-    const FieldErrors errors = Validate(stored, object, nullptr);
+    const std::string name = StringAt(*document, "metadata.name");
+    const FieldErrors errors = Validate(stored, *document, nullptr);
     if (!errors.empty()) co_return InvalidStatus(stored.gvk, name, errors);
     if (context.dry_run) {
       if (cache_.Get(stored.resource, ns, name)) co_return Status::AlreadyExists(stored.plural, stored.gvk.group, name);
-      co_return Unstored(stored, object, 0);
+      co_return Unstored(stored, *document, 0);
     }
     Mutation mutation;
     mutation.op = Mutation::Op::kCreate;
     mutation.key = ObjectKey{stored.resource, ns, name};
-    mutation.uid = StringAt(object, "metadata.uid");
-    mutation.draft.emplace(object);
+    mutation.uid = StringAt(*document, "metadata.uid");
+    mutation.draft.emplace(document);
     Result<ObjectPtr> committed = co_await Commit(std::move(mutation));
     if (committed.ok() || !generated || committed.status().reason() != Reason::kAlreadyExists ||
         tries == kMaxNameTries) {
       co_return committed;
     }
-    object["metadata"]["name"] = base.substr(0, kGeneratedBase) + RandomSuffix(kGeneratedSuffix);
+    (*document)["metadata"]["name"] = base.substr(0, kGeneratedBase) + RandomSuffix(kGeneratedSuffix);
   }
 }
 
@@ -228,7 +229,7 @@ Task<Result<ObjectPtr>> Registry::Change(const Kind& kind, std::string ns, std::
     mutation.op = Removable(stored, object) ? Mutation::Op::kDelete : Mutation::Op::kUpdate;
     mutation.key = current->key();
     mutation.uid = current->uid();
-    mutation.draft.emplace(object);
+    mutation.draft.emplace(std::make_shared<Json>(std::move(object)));
     mutation.expected_revision = current->revision();
     Result<ObjectPtr> committed = co_await Commit(std::move(mutation));
     if (committed.ok() || precondition || race == kMaxRaces || committed.status().reason() != Reason::kConflict) {
@@ -366,7 +367,9 @@ Task<Result<ObjectPtr>> Registry::Delete(const Kind& kind, std::string ns, std::
     mutation.key = current->key();
     mutation.uid = current->uid();
     // An object that goes at once is announced as it was, not as it would have been while waiting.
-    if (!plan.remove || FindPath(*old, "metadata.deletionTimestamp")) mutation.draft.emplace(plan.object);
+    if (!plan.remove || FindPath(*old, "metadata.deletionTimestamp")) {
+      mutation.draft.emplace(std::make_shared<Json>(std::move(plan.object)));
+    }
     mutation.expected_revision = current->revision();
     Result<ObjectPtr> committed = co_await Commit(std::move(mutation));
     if (committed.ok()) {
