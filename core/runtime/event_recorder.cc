@@ -13,7 +13,7 @@
 namespace wherry {
 namespace {
 
-constexpr size_t kMaxSeries = 4096;
+constexpr size_t kMaxSeries = 4096, kSweepEvery = 1024;
 constexpr double kBurst = 25;
 constexpr double kTokensPerSecond = 1.0 / 300;
 constexpr size_t kMaxMessage = 1024;
@@ -54,8 +54,11 @@ bool EventRecorder::Allow(const std::string& about) {
   bucket.tokens = std::min(kBurst, bucket.tokens + elapsed * kTokensPerSecond);
   bucket.filled = now;
   if (fresh && buckets_.size() > kMaxSeries) {
-    // Full buckets say nothing that a fresh one would not.
-    std::erase_if(buckets_, [&](const auto& entry) { return entry.second.tokens >= kBurst && entry.first != about; });
+    // Full buckets say nothing that a fresh one would not. They are looked for now and then only: thousands of objects
+    // may each have their first event within a second.
+    if (buckets_.size() % kSweepEvery == 0) {
+      std::erase_if(buckets_, [&](const auto& entry) { return entry.second.tokens >= kBurst && entry.first != about; });
+    }
     if (buckets_.size() > 2 * kMaxSeries)
       buckets_.erase(buckets_.begin()->first == about ? std::next(buckets_.begin()) : buckets_.begin());
     return Allow(about);
