@@ -69,7 +69,8 @@ class RolloutPlanner {
       for (const RolloutSet& set : live) ScaleTo(set, set.view->replicas);
       return;
     }
-    ResizeInProportion(std::move(live));
+    // A pause alone adds nothing, even where the surge has room left.
+    if (WasScaled()) ResizeInProportion(std::move(live));
   }
 
   // True when the newest has all the pods, available, and knows the present size.

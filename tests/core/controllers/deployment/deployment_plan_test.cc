@@ -269,6 +269,10 @@ TEST_CASE("A paused Deployment makes no ReplicaSet and rolls nothing, but scales
   CHECK(world.Acts() == "");
   world.Resized(5);
   CHECK(world.Acts() == "old 3>5");
+  World room(10);  // the surge has room left, but a pause is no reason to use it
+  room.deployment().paused = true;
+  room.Set("old", 4).Set("new", 2);
+  CHECK(room.Acts() == "");
   World fresh(3);
   fresh.deployment().paused = true;
   CHECK(fresh.Acts() == "");
