@@ -14,7 +14,8 @@ inline constexpr ClusterEvents kNodeLabels = 1u << 2;
 inline constexpr ClusterEvents kNodeTaints = 1u << 3;  // or spec.unschedulable
 inline constexpr ClusterEvents kNodeRemoved = 1u << 4;
 inline constexpr ClusterEvents kPodAssigned = 1u << 5;  // a pod came to a node
-inline constexpr ClusterEvents kPodGone = 1u << 6;      // a pod of a node ended, shrank or was deleted
+// A pod of a node ended, shrank, was deleted or is being deleted, changed its labels, or gave up a nomination.
+inline constexpr ClusterEvents kPodGone = 1u << 6;
 inline constexpr ClusterEvents kAnyEvent = ~0u;
 
 }  // namespace wherry

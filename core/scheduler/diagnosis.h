@@ -19,8 +19,13 @@ class Diagnosis {
   void Add(const Refusal& refusal, FilterMask filter);
   // `count` nodes that the filter ruled out without a look at each.
   void AddUnseen(size_t count, std::string_view filter_name, FilterMask filter);
+  // `count` nodes for one reason.
+  void AddAll(size_t count, std::string_view reason);
   // No node can pass; the text stands for all of them.
   void SetWhole(std::string text, FilterMask filter);
+
+  // What was tried after that, and why it did not help.
+  void SetAfterwards(std::string text) { afterwards_ = std::move(text); }
 
   FilterMask refused_by() const { return refused_by_; }
   // "0/3 nodes are available: 1 node(s) had untolerated taint {k: v}, 2 Insufficient cpu." The reasons sorted as
@@ -33,7 +38,7 @@ class Diagnosis {
   size_t nodes_;
   FilterMask refused_by_ = 0;
   std::vector<std::pair<std::string, size_t>> reasons_;
-  std::string whole_;
+  std::string whole_, afterwards_;
 };
 
 }  // namespace wherry

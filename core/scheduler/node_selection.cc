@@ -149,4 +149,22 @@ bool CompiledNodeTerm::TiedTo(const NodeTerm& term, std::vector<std::string>& na
   return tied;
 }
 
+CompiledNodeSelection::CompiledNodeSelection(const NodeSelection& selection, const Symbols& symbols)
+    : has_terms_(selection.has_terms) {
+  for (const auto& [key, value] : selection.labels) {
+    labels_.emplace_back(symbols.Find(key), symbols.Find(value));
+    if (labels_.back().second == Symbols::kUnknown) impossible_ = true;
+  }
+  for (const NodeTerm& term : selection.terms) terms_.emplace_back(term, symbols);
+}
+
+bool CompiledNodeSelection::Matches(const NodeInfo& node) const {
+  if (impossible_) return false;
+  for (const auto& [key, value] : labels_) {
+    if (node.label(key) != value) return false;
+  }
+  if (!has_terms_) return true;
+  return std::any_of(terms_.begin(), terms_.end(), [&](const CompiledNodeTerm& term) { return term.Matches(node); });
+}
+
 }  // namespace wherry

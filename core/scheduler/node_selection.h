@@ -69,4 +69,17 @@ class CompiledNodeTerm {
   std::vector<Requirement> requirements_;
 };
 
+// A NodeSelection in the symbols of one snapshot.
+class CompiledNodeSelection {
+ public:
+  CompiledNodeSelection(const NodeSelection& selection, const Symbols& symbols);
+  bool Matches(const NodeInfo& node) const;
+
+ private:
+  std::vector<std::pair<Symbols::Symbol, Symbols::Symbol>> labels_;  // nodeSelector
+  bool impossible_ = false;                                          // it speaks of labels that no node has
+  bool has_terms_ = false;
+  std::vector<CompiledNodeTerm> terms_;
+};
+
 }  // namespace wherry

@@ -1,60 +1,14 @@
 #include "core/scheduler/placement.h"
 
 #include <algorithm>
-#include <cassert>
 
 namespace wherry {
+namespace {
 
-Profile DefaultProfile(std::string scheduler_name) {
-  Profile profile;
-  profile.scheduler_name = std::move(scheduler_name);
-  profile.filters.assign(FilterPlugins().begin(), FilterPlugins().end());
-  for (const ScorePlugin* plugin : ScorePlugins()) profile.scores.push_back({plugin, plugin->weight});
-  return profile;
-}
+// Templates whose prepared plugins are kept.
+constexpr size_t kKept = 32;
 
-PreparedPod::PreparedPod(const Profile& profile, const PodDemand& pod, const Snapshot& snapshot) : pod_(pod) {
-  assert(profile.filters.size() <= 64);
-  for (size_t i = 0; i < profile.filters.size(); ++i) {
-    const FilterPlugin* plugin = profile.filters[i];
-    const FilterMask bit = FilterMask{1} << i;
-    PreFilter result = plugin->pre_filter(pod, snapshot);
-    if (result.skip) continue;
-    if (!result.refusal.empty()) {
-      refusal_ = std::move(result.refusal);
-      refusal_mask_ = bit;
-      return;
-    }
-    if (result.only) {
-      only_by_.push_back(plugin->name);
-      only_mask_ |= bit;
-      if (!only_) {
-        only_ = std::move(result.only);
-      } else {
-        std::erase_if(*only_, [&](const std::string& name) {
-          return std::find(result.only->begin(), result.only->end(), name) == result.only->end();
-        });
-      }
-    }
-    steps_.push_back({plugin, bit, std::move(result.state)});
-  }
-}
-
-std::string PreparedPod::only_by() const {
-  std::string names;
-  for (const std::string_view name : only_by_) names.append(names.empty() ? "" : " ").append(name);
-  return names;
-}
-
-bool PreparedPod::Fits(const NodeInfo& node, Refusal& refusal, FilterMask& refused_by) const {
-  for (const Step& step : steps_) {
-    if (!step.plugin->filter(step.state.get(), pod_, node, refusal)) {
-      refused_by = step.bit;
-      return false;
-    }
-  }
-  return true;
-}
+}  // namespace
 
 size_t Placer::EnoughOf(size_t nodes) {
   constexpr size_t kAlwaysAll = 100;
@@ -63,78 +17,121 @@ size_t Placer::EnoughOf(size_t nodes) {
   return std::max(kAlwaysAll, nodes * percent / 100);
 }
 
-Placement Placer::Place(const Profile& profile, const PodDemand& pod, const Snapshot& snapshot) {
+Placer::Kept::Kept(const Profile& profile, const PodDemand& pod, const ClusterView& cluster)
+    : hash(pod.request_hash),
+      request(pod.request),
+      nodes_version(cluster.snapshot.nodes_version()),
+      deltas_at(cluster.snapshot.deltas_end()),
+      prepared(profile, pod, cluster) {}
+
+Placer::Kept& Placer::Find(const Profile& profile, const PodDemand& pod, const ClusterView& cluster) {
+  const Snapshot& snapshot = cluster.snapshot;
+  for (auto it = kept_.begin(); it != kept_.end(); ++it) {
+    if (it->hash != pod.request_hash || &it->prepared.profile() != &profile || !(it->request == pod.request)) continue;
+    const bool current = !it->prepared.once() && it->nodes_version == snapshot.nodes_version() &&
+                         snapshot.DeltasSince(it->deltas_at, [&](const Snapshot::Delta& delta) {
+                           it->prepared.Adjust(pod, delta.pod->view<PodDemand>(), *delta.node, delta.by);
+                         });
+    if (!current) {
+      kept_.erase(it);
+      break;
+    }
+    it->deltas_at = snapshot.deltas_end();
+    kept_.splice(kept_.begin(), kept_, it);
+    return kept_.front();
+  }
+  kept_.emplace_front(profile, pod, cluster);
+  if (kept_.size() > kKept) kept_.pop_back();
+  return kept_.front();
+}
+
+Placement Placer::Place(const Profile& profile, const PodDemand& pod, const ClusterView& cluster) {
+  const Snapshot& snapshot = cluster.snapshot;
+  Kept& kept = Find(profile, pod, cluster);
+  PreparedPod& prepared = kept.prepared;
+  const bool nominated = !snapshot.NominationOf(pod.uid).empty();
+  if (kept.refused && kept.refused_at == snapshot.version() && !nominated && !prepared.once()) return *kept.refused;
   Placement placement;
   placement.diagnosis = Diagnosis(snapshot.nodes().size());
-  const PreparedPod prepared(profile, pod, snapshot);
   if (prepared.only()) placement.tied_to = *prepared.only();
+  fitting_.clear();
+  resolvable_.clear();
   if (snapshot.nodes().empty()) {
     placement.diagnosis.SetWhole("", kAllFilters);
     return placement;
   }
   if (!prepared.refusal().empty()) {
     placement.diagnosis.SetWhole(prepared.refusal(), prepared.refusal_mask());
-    return placement;
-  }
-  fitting_.clear();
-  if (prepared.only()) {
-    SearchOnly(prepared, snapshot, placement.diagnosis);
+  } else if (prepared.only()) {
+    SearchOnly(prepared, pod, snapshot, placement.diagnosis);
   } else {
-    Search(prepared, snapshot, placement.diagnosis);
+    Search(prepared, pod, snapshot, placement.diagnosis);
   }
-  if (!fitting_.empty()) placement.node = Best(profile, pod, snapshot);
+  if (fitting_.empty()) return Refuse(kept, pod, cluster, std::move(placement));
+  placement.node = Best(prepared, pod, cluster);
   return placement;
 }
 
-void Placer::Search(const PreparedPod& prepared, const Snapshot& snapshot, Diagnosis& diagnosis) {
+Placement Placer::Refuse(Kept& kept, const PodDemand& pod, const ClusterView& cluster, Placement placement) {
+  for (const Profile::Enabled& enabled : kept.prepared.profile().plugins) {
+    if (enabled.plugin->post_filter == nullptr || placement.post.node != nullptr) continue;
+    placement.post = enabled.plugin->post_filter(kept.prepared, pod, cluster, resolvable_, NextRandom());
+  }
+  if (placement.post.node == nullptr) placement.diagnosis.SetAfterwards(placement.post.message);
+  // A pod that waits for its victims was told something that concerns it alone.
+  if (placement.post.node == nullptr && cluster.snapshot.NominationOf(pod.uid).empty()) {
+    kept.refused = placement;
+    kept.refused_at = cluster.snapshot.version();
+  }
+  return placement;
+}
+
+bool Placer::Look(PreparedPod& prepared, const PodDemand& pod, const NodeInfo& node, Diagnosis& diagnosis) {
+  Refusal refusal;
+  FilterMask refused_by = 0;
+  if (prepared.Fits(pod, node, refusal, refused_by)) {
+    fitting_.push_back(&node);
+    return true;
+  }
+  diagnosis.Add(refusal, refused_by);
+  if (refusal.resolvable()) resolvable_.push_back(&node);
+  return false;
+}
+
+void Placer::Search(PreparedPod& prepared, const PodDemand& pod, const Snapshot& snapshot, Diagnosis& diagnosis) {
   const auto nodes = snapshot.nodes();
+  // Where room was made for the pod it goes first, so that the room is not given away.
+  if (const std::string& name = snapshot.NominationOf(pod.uid); !name.empty()) {
+    Diagnosis unused;
+    const NodeInfo* nominated = snapshot.Find(name);
+    if (nominated != nullptr && Look(prepared, pod, *nominated, unused)) return;
+    resolvable_.clear();
+  }
   const size_t enough = EnoughOf(nodes.size());
   size_t looked_at = 0;
   size_t at = next_start_ % nodes.size();
   while (looked_at < nodes.size() && fitting_.size() < enough) {
-    const NodeInfo& node = *nodes[at];
-    Refusal refusal;
-    FilterMask refused_by = 0;
-    if (prepared.Fits(node, refusal, refused_by)) {
-      fitting_.push_back(&node);
-    } else {
-      diagnosis.Add(refusal, refused_by);
-    }
+    Look(prepared, pod, *nodes[at], diagnosis);
     ++looked_at;
     if (++at == nodes.size()) at = 0;
   }
   next_start_ = at;
 }
 
-void Placer::SearchOnly(const PreparedPod& prepared, const Snapshot& snapshot, Diagnosis& diagnosis) {
+void Placer::SearchOnly(PreparedPod& prepared, const PodDemand& pod, const Snapshot& snapshot, Diagnosis& diagnosis) {
   size_t looked_at = 0;
   for (const std::string& name : *prepared.only()) {
     const NodeInfo* node = snapshot.Find(name);
     if (node == nullptr) continue;
     ++looked_at;
-    Refusal refusal;
-    FilterMask refused_by = 0;
-    if (prepared.Fits(*node, refusal, refused_by)) {
-      fitting_.push_back(node);
-    } else {
-      diagnosis.Add(refusal, refused_by);
-    }
+    Look(prepared, pod, *node, diagnosis);
   }
   diagnosis.AddUnseen(snapshot.nodes().size() - looked_at, prepared.only_by(), prepared.only_mask());
 }
 
-const NodeInfo* Placer::Best(const Profile& profile, const PodDemand& pod, const Snapshot& snapshot) {
+const NodeInfo* Placer::Best(PreparedPod& prepared, const PodDemand& pod, const ClusterView& cluster) {
   if (fitting_.size() == 1) return fitting_[0];
-  totals_.assign(fitting_.size(), 0);
-  scores_.resize(fitting_.size());
-  for (const Profile::Weighted& weighted : profile.scores) {
-    const ScorePlugin& plugin = *weighted.plugin;
-    const PreScore before = plugin.pre_score(pod, snapshot);
-    if (before.skip) continue;
-    for (size_t i = 0; i < fitting_.size(); ++i) scores_[i] = plugin.score(before.state.get(), pod, *fitting_[i]);
-    if (plugin.normalise != nullptr) plugin.normalise(scores_);
-    for (size_t i = 0; i < fitting_.size(); ++i) totals_[i] += weighted.weight * scores_[i];
-  }
+  prepared.Score(pod, cluster, fitting_, totals_, scores_);
   // Of the best, each is as likely as any other.
   size_t best = 0;
   uint64_t ties = 1;

@@ -60,15 +60,39 @@ std::vector<HostPort> ReadHostPorts(const Json& spec) {
   return ports;
 }
 
+// Of a few members that tell templates apart; comparing does the rest.
+size_t HashOf(const PodDemand::Request& request) {
+  const std::hash<std::string> hash;
+  size_t seed = hash(request.ns);
+  auto mix = [&seed](size_t value) { seed ^= value + 0x9E3779B97F4A7C15ull + (seed << 6) + (seed >> 2); };
+  for (const auto& [key, value] : request.labels) mix(hash(key) ^ (hash(value) << 1));
+  mix(hash(request.owner.uid));
+  mix(static_cast<size_t>(request.amounts.milli_cpu));
+  mix(static_cast<size_t>(request.amounts.memory));
+  mix(static_cast<size_t>(request.priority));
+  for (const NodeTerm& term : request.selection.terms) {
+    for (const NodeRequirement& field : term.fields) {
+      for (const std::string& name : field.values) mix(hash(name));
+    }
+  }
+  return seed;
+}
+
 }  // namespace
 
 PodDemand::PodDemand(const Json& pod) {
   static const Json kEmpty = Json::object();
   const Json* found = FindPath(pod, "spec");
   const Json& spec = found != nullptr ? *found : kEmpty;
+  uid = StringAt(pod, "metadata.uid");
   node_name = StringAt(spec, "nodeName");
+  nominated_node = StringAt(pod, "status.nominatedNodeName");
   scheduler_name = StringAt(spec, "schedulerName", "default-scheduler");
 
+  MetaView meta(pod);
+  request.ns = StringAt(pod, "metadata.namespace");
+  if (const OwnerRef* owner = meta.controller()) request.owner = {owner->kind, owner->name, owner->uid};
+  request.labels = std::move(meta.labels);
   request.amounts = EffectiveRequests(pod);
   request.host_ports = ReadHostPorts(spec);
   request.selection = ReadNodeSelection(spec);
@@ -79,7 +103,13 @@ PodDemand::PodDemand(const Json& pod) {
       if (std::string image = StringAt(container, "image"); !image.empty()) request.images.push_back(std::move(image));
     });
   }
+  if (spec.contains("affinity")) {
+    request.affinity = ReadPodAffinity(spec, "podAffinity", request.ns, request.labels);
+    request.anti_affinity = ReadPodAffinity(spec, "podAntiAffinity", request.ns, request.labels);
+  }
+  request.spread = ReadSpreadConstraints(spec, request.labels);
   request.priority = static_cast<int32_t>(IntAt(spec, "priority"));
+  request.never_preempts = StringAt(spec, "preemptionPolicy") == "Never";
   if (const Json* gates = FindPath(spec, "schedulingGates")) request.gated = gates->is_array() && !gates->empty();
 
   score_milli_cpu = request.amounts.milli_cpu;
@@ -93,7 +123,10 @@ PodDemand::PodDemand(const Json& pod) {
     if (!asks("memory")) score_memory += kAssumedMemory;
   });
 
+  request_hash = HashOf(request);
+
   ParseTime(StringAt(pod, "metadata.creationTimestamp"), &creation);
+  ParseTime(StringAt(pod, "status.startTime"), &started);
   deleting = !StringAt(pod, "metadata.deletionTimestamp").empty();
   const std::string phase = StringAt(pod, "status.phase");
   finished = phase == "Succeeded" || phase == "Failed";

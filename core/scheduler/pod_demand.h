@@ -7,7 +7,9 @@
 #include <vector>
 
 #include "core/kinds/node_match.h"
+#include "core/runtime/object_view.h"
 #include "core/runtime/time.h"
+#include "core/scheduler/affinity_term.h"
 #include "core/scheduler/amounts.h"
 #include "core/scheduler/node_selection.h"
 #include "store/json.h"
@@ -31,16 +33,27 @@ struct HostPort {
 struct PodDemand {
   explicit PodDemand(const Json& pod);
 
-  // What decides where the pod may go. Two versions of a pod that agree here would be refused alike.
+  // The controller that manages the pod; all empty when nobody does.
+  struct Owner {
+    std::string kind, name, uid;
+    bool operator==(const Owner&) const = default;
+  };
+  // What decides where the pod may go. Two pods that agree here would be refused alike: those of one template do.
   struct Request {
+    std::string ns;
+    Labels labels;
     Amounts amounts;  // effective requests: init and sidecar rule, overhead
     std::vector<HostPort> host_ports;
     NodeSelection selection;  // nodeSelector and required node affinity
     std::vector<PreferredNodeTerm> preferred;
     std::vector<Toleration> tolerations;
     std::vector<std::string> images;  // of every container, for image locality
+    PodAffinity affinity, anti_affinity;
+    std::vector<SpreadConstraint> spread;
+    Owner owner;
     int32_t priority = 0;
-    bool gated = false;  // spec.schedulingGates is not empty
+    bool never_preempts = false;  // preemptionPolicy: Never
+    bool gated = false;           // spec.schedulingGates is not empty
 
     bool operator==(const Request&) const = default;
   };
@@ -49,14 +62,18 @@ struct PodDemand {
     std::string status, reason, message;
   };
 
+  std::string uid;
   std::string node_name;
   std::string scheduler_name;
+  std::string nominated_node;  // status.nominatedNodeName
   Request request;
+  size_t request_hash = 0;  // equal for equal requests
   // As request.amounts, with the assumed needs of containers that ask for no cpu or memory: for scores, so that pods
   // without requests spread too.
   int64_t score_milli_cpu = 0;
   int64_t score_memory = 0;
   Time creation{};
+  Time started = Time::max();  // status.startTime
   bool deleting = false;
   bool finished = false;  // Succeeded or Failed: uses nothing any more
   std::optional<Condition> scheduled;

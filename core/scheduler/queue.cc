@@ -63,6 +63,13 @@ QueuedPod* SchedulingQueue::Find(const std::string& uid) {
   return it == pods_.end() ? nullptr : it->second.get();
 }
 
+void SchedulingQueue::Reconsider(const std::string& uid) {
+  QueuedPod* pod = Find(uid);
+  if (pod == nullptr || pod->where != QueuedPod::Where::kRefused) return;
+  Detach(*pod);
+  ActivateOrBackOff(*pod);
+}
+
 QueuedPod* SchedulingQueue::Pop() {
   MoveDue();
   QueuedPod* pod = nullptr;

@@ -69,6 +69,8 @@ class SchedulingQueue {
   // A popped pod whose bind failed through no fault of its own.
   void Retry(QueuedPod& pod);
   QueuedPod* Find(const std::string& uid);
+  // A refused pod is worth another look, whatever refused it; others stay where they are.
+  void Reconsider(const std::string& uid);
 
   // Offers every refused pod that `node` concerns ("" = all of them) to `helps`; those it says yes to are tried again.
   void Wake(const std::string& node, const std::function<bool(QueuedPod&)>& helps);

@@ -1,7 +1,7 @@
 #include "core/scheduler/snapshot.h"
 
 #include <algorithm>
-#include <map>
+#include <limits>
 #include <nlohmann/json.hpp>
 
 #include "core/kinds/quantity.h"
@@ -9,6 +9,9 @@
 
 namespace wherry {
 namespace {
+
+// Kept Deltas: as many as a scheduler that prepared a pod is likely to be behind.
+constexpr size_t kDeltasKept = 4096;
 
 int64_t AmountOf(const Json& quantity, bool milli) {
   if (quantity.is_number()) return quantity.get<int64_t>() * (milli ? 1000 : 1);
@@ -84,6 +87,10 @@ NodeParts Read(const Json& node, Symbols& symbols) {
   return parts;
 }
 
+bool HasAffinity(const PodDemand& pod) { return !pod.request.affinity.empty() || !pod.request.anti_affinity.empty(); }
+
+bool HasAntiAffinity(const PodDemand& pod) { return !pod.request.anti_affinity.required.empty(); }
+
 }  // namespace
 
 NodeInfo::Symbol NodeInfo::label(Symbol key) const {
@@ -95,13 +102,39 @@ NodeInfo::Symbol NodeInfo::label(Symbol key) const {
   return Symbols::kUnknown;
 }
 
+void NodeInfo::Add(const ObjectPtr& pod) {
+  const PodDemand& info = pod->view<PodDemand>();
+  requested.Add(info.request.amounts);
+  score_milli_cpu += info.score_milli_cpu;
+  score_memory += info.score_memory;
+  host_ports.insert(host_ports.end(), info.request.host_ports.begin(), info.request.host_ports.end());
+  with_affinity += HasAffinity(info) ? 1 : 0;
+  with_anti_affinity += HasAntiAffinity(info) ? 1 : 0;
+  pods.push_back(pod);
+}
+
+void NodeInfo::Remove(size_t slot) {
+  const ObjectPtr pod = std::move(pods[slot]);
+  const PodDemand& info = pod->view<PodDemand>();
+  requested.Subtract(info.request.amounts);
+  score_milli_cpu -= info.score_milli_cpu;
+  score_memory -= info.score_memory;
+  for (const HostPort& port : info.request.host_ports) {
+    host_ports.erase(std::find(host_ports.begin(), host_ports.end(), port));
+  }
+  with_affinity -= HasAffinity(info) ? 1 : 0;
+  with_anti_affinity -= HasAntiAffinity(info) ? 1 : 0;
+  if (slot + 1 != pods.size()) pods[slot] = std::move(pods.back());
+  pods.pop_back();
+}
+
 void Snapshot::PutNode(const Object& object) {
   NodeParts parts = Read(*object.json(), symbols_);
   NodeInfo& node = Entry(object.name());
   ClusterEvents events = 0;
-  if (!node.exists) {
-    node.exists = true;
-    node.position = nodes_.size();
+  if (!node.exists_) {
+    node.exists_ = true;
+    node.position_ = nodes_.size();
     nodes_.push_back(&node);
     events = kNodeAdded;
   } else {
@@ -115,20 +148,26 @@ void Snapshot::PutNode(const Object& object) {
   node.allocatable = std::move(parts.allocatable);
   node.allowed_pods = parts.allowed_pods;
   SetImages(node, std::move(parts.images));
-  if (events != 0) Note(node, events);
+  if (events == 0) return;
+  ++nodes_version_;
+  Note(node, events);
 }
 
 void Snapshot::RemoveNode(const std::string& name) {
   auto it = by_name_.find(name);
-  if (it == by_name_.end() || !it->second->exists) return;
+  if (it == by_name_.end() || !it->second->exists_) return;
   NodeInfo& node = *it->second;
   SetImages(node, {});
+  for (const ObjectPtr& pod : node.nominated) nominations_.erase(pod->uid());
+  node.nominated.clear();
   NodeInfo* last = by_name_.at(nodes_.back()->name).get();
-  nodes_[node.position] = last;
-  last->position = node.position;
+  nodes_[node.position_] = last;
+  last->position_ = node.position_;
   nodes_.pop_back();
-  node.exists = false;
+  ++nodes_version_;
   Note(node, kNodeRemoved);
+  node.exists_ = false;
+  node.change_ = -1;
   DropIfEmpty(node);
 }
 
@@ -143,7 +182,7 @@ void Snapshot::PutPod(const ObjectPtr& pod) {
       ObjectPtr& held = place.node->pods[place.slot];
       const PodDemand& before = held->view<PodDemand>();
       place.assumed = false;
-      if (before.request.amounts == info.request.amounts && before.request.host_ports == info.request.host_ports) {
+      if (before.deleting == info.deleting && before.request == info.request) {
         held = pod;
         return;
       }
@@ -165,9 +204,37 @@ void Snapshot::Forget(const std::string& uid) {
   if (it != pods_.end() && it->second.assumed) TakeOff(it);
 }
 
+void Snapshot::Nominate(const ObjectPtr& pod, const std::string& node) {
+  Unnominate(pod->uid());
+  auto it = by_name_.find(node);
+  if (it == by_name_.end() || !it->second->exists_) return;
+  it->second->nominated.push_back(pod);
+  nominations_[pod->uid()] = node;
+  ++version_;
+}
+
+void Snapshot::Unnominate(const std::string& uid) {
+  auto it = nominations_.find(uid);
+  if (it == nominations_.end()) return;
+  NodeInfo& node = *by_name_.at(it->second);
+  nominations_.erase(it);
+  std::erase_if(node.nominated, [&](const ObjectPtr& pod) { return pod->uid() == uid; });
+  Note(node, kPodGone);
+}
+
+const std::string& Snapshot::NominationOf(const std::string& uid) const {
+  static const std::string kNone;
+  auto it = nominations_.find(uid);
+  return it == nominations_.end() ? kNone : it->second;
+}
+
+int32_t Snapshot::LowestPriority() const {
+  return priorities_.empty() ? std::numeric_limits<int32_t>::max() : priorities_.begin()->first;
+}
+
 const NodeInfo* Snapshot::Find(const std::string& name) const {
   auto it = by_name_.find(name);
-  return it != by_name_.end() && it->second->exists ? it->second.get() : nullptr;
+  return it != by_name_.end() && it->second->exists_ ? it->second.get() : nullptr;
 }
 
 size_t Snapshot::NodesWithImage(const std::string& image) const {
@@ -176,25 +243,16 @@ size_t Snapshot::NodesWithImage(const std::string& image) const {
 }
 
 Snapshot::Changes Snapshot::TakeChanges() {
-  Changes changes;
-  changes.reserve(changed_.size());
-  for (std::string& name : changed_) {
-    auto it = by_name_.find(name);
-    ClusterEvents events = kNodeRemoved;
-    if (it != by_name_.end()) events = std::exchange(it->second->changes, 0);
-    changes.emplace_back(std::move(name), events);
+  Changes changes = std::move(changes_);
+  changes_.clear();
+  for (const Change& change : changes) {
+    auto it = by_name_.find(change.node);
+    if (it != by_name_.end()) it->second->change_ = -1;
   }
-  changed_.clear();
   return changes;
 }
 
-void Snapshot::DropChanges() {
-  for (const std::string& name : changed_) {
-    auto it = by_name_.find(name);
-    if (it != by_name_.end()) it->second->changes = 0;
-  }
-  changed_.clear();
-}
+void Snapshot::DropChanges() { TakeChanges(); }
 
 NodeInfo& Snapshot::Entry(const std::string& name) {
   auto& slot = by_name_[name];
@@ -207,39 +265,44 @@ NodeInfo& Snapshot::Entry(const std::string& name) {
 }
 
 void Snapshot::DropIfEmpty(NodeInfo& node) {
-  if (!node.exists && node.pods.empty()) by_name_.erase(std::string(node.name));
+  if (!node.exists_ && node.pods.empty()) by_name_.erase(std::string(node.name));
 }
 
 void Snapshot::AddPod(const ObjectPtr& pod, NodeInfo& node, bool assumed) {
-  const PodDemand& info = pod->view<PodDemand>();
-  node.requested.Add(info.request.amounts);
-  node.score_milli_cpu += info.score_milli_cpu;
-  node.score_memory += info.score_memory;
-  node.host_ports.insert(node.host_ports.end(), info.request.host_ports.begin(), info.request.host_ports.end());
   pods_.emplace(pod->uid(), Place{&node, node.pods.size(), assumed});
-  node.pods.push_back(pod);
-  Note(node, kPodAssigned);
+  node.Add(pod);
+  const PodDemand& info = pod->view<PodDemand>();
+  ++priorities_[info.request.priority];
+  with_affinity_ += HasAffinity(info) ? 1 : 0;
+  with_anti_affinity_ += HasAntiAffinity(info) ? 1 : 0;
+  Log(pod, node, 1);
+  if (Change* change = Note(node, kPodAssigned)) change->came.push_back(pod);
 }
 
 void Snapshot::TakeOff(std::unordered_map<std::string, Place>::iterator it) {
   const auto [place_node, slot, assumed] = it->second;
   NodeInfo& node = *place_node;
   const ObjectPtr pod = node.pods[slot];
-  const PodDemand& info = pod->view<PodDemand>();
-  node.requested.Subtract(info.request.amounts);
-  node.score_milli_cpu -= info.score_milli_cpu;
-  node.score_memory -= info.score_memory;
-  for (const HostPort& port : info.request.host_ports) {
-    node.host_ports.erase(std::find(node.host_ports.begin(), node.host_ports.end(), port));
-  }
   pods_.erase(it);
-  if (slot + 1 != node.pods.size()) {
-    node.pods[slot] = std::move(node.pods.back());
-    pods_.at(node.pods[slot]->uid()).slot = slot;
-  }
-  node.pods.pop_back();
-  Note(node, kPodGone);
+  node.Remove(slot);
+  if (slot < node.pods.size()) pods_.at(node.pods[slot]->uid()).slot = slot;
+  const PodDemand& info = pod->view<PodDemand>();
+  with_affinity_ -= HasAffinity(info) ? 1 : 0;
+  with_anti_affinity_ -= HasAntiAffinity(info) ? 1 : 0;
+  auto count = priorities_.find(info.request.priority);
+  if (--count->second == 0) priorities_.erase(count);
+  Log(pod, node, -1);
+  if (Change* change = Note(node, kPodGone)) change->went.push_back(pod);
   DropIfEmpty(node);
+}
+
+void Snapshot::Log(const ObjectPtr& pod, const NodeInfo& node, int by) {
+  if (!node.exists_) return;
+  deltas_.push_back({pod, &node, by});
+  if (deltas_.size() > kDeltasKept) {
+    deltas_.pop_front();
+    ++first_delta_;
+  }
 }
 
 void Snapshot::SetImages(NodeInfo& node, std::vector<std::pair<std::string, int64_t>> images) {
@@ -249,18 +312,28 @@ void Snapshot::SetImages(NodeInfo& node, std::vector<std::pair<std::string, int6
   }
   for (const auto& [name, size] : images) ++image_nodes_[name];
   node.images = std::move(images);
+  ++nodes_version_;
+  ++version_;
 }
 
-void Snapshot::Note(NodeInfo& node, ClusterEvents events) {
+// Null when the change concerns nobody.
+Snapshot::Change* Snapshot::Note(NodeInfo& node, ClusterEvents events) {
   // A pod on a node that is not there frees nothing that could be used.
-  if (!node.exists && (events & kNodeRemoved) == 0) return;
-  if (node.changes == 0) changed_.push_back(node.name);
-  node.changes |= events;
+  if (!node.exists_) return nullptr;
+  ++version_;
+  if (node.change_ < 0) {
+    node.change_ = static_cast<ptrdiff_t>(changes_.size());
+    changes_.push_back({node.name, 0, {}, {}});
+  }
+  Change& change = changes_[static_cast<size_t>(node.change_)];
+  change.events |= events;
+  return &change;
 }
 
 std::string Snapshot::Inconsistency() const {
   size_t existing = 0;
   size_t counted = 0;
+  size_t nominated = 0;
   for (const auto& [name, node] : by_name_) {
     Amounts requested;
     int64_t cpu = 0;
@@ -281,9 +354,13 @@ std::string Snapshot::Inconsistency() const {
     if (node->requested != requested) return "node " + name + ": requested differs";
     if (node->score_milli_cpu != cpu || node->score_memory != memory) return "node " + name + ": score amounts differ";
     if (node->host_ports.size() != ports) return "node " + name + ": host ports differ";
-    if (node->exists) {
+    for (const ObjectPtr& pod : node->nominated) {
+      if (NominationOf(pod->uid()) != name) return "pod " + pod->name() + " is not nominated where the index says";
+    }
+    nominated += node->nominated.size();
+    if (node->exists_) {
       ++existing;
-      if (nodes_[node->position] != node.get()) return "node " + name + " is not at its position";
+      if (nodes_[node->position_] != node.get()) return "node " + name + " is not at its position";
     } else if (node->pods.empty()) {
       return "node " + name + " is neither stored nor used";
     }
@@ -291,6 +368,7 @@ std::string Snapshot::Inconsistency() const {
   }
   if (existing != nodes_.size()) return "wrong number of nodes";
   if (counted != pods_.size()) return "wrong number of pods";
+  if (nominated != nominations_.size()) return "wrong number of nominations";
   return "";
 }
 

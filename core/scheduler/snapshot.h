@@ -1,6 +1,8 @@
 #pragma once
 
 #include <cstdint>
+#include <deque>
+#include <map>
 #include <memory>
 #include <span>
 #include <string>
@@ -18,7 +20,8 @@
 
 namespace wherry {
 
-// A node with its pods, in the form that filters and scores read: no JSON, no allocation. Changed only by Snapshot.
+// A node with its pods, in the form that filters and scores read: no JSON, no allocation. Those of a Snapshot are
+// changed by it alone; a copy is the node as it would be with other pods.
 struct NodeInfo {
   using Symbol = Symbols::Symbol;
 
@@ -43,15 +46,24 @@ struct NodeInfo {
   int64_t score_memory = 0;
   std::vector<HostPort> host_ports;
   std::vector<ObjectPtr> pods;
+  // Pods that evictions make room for here: others of lower or equal priority must leave that room alone.
+  std::vector<ObjectPtr> nominated;
+  size_t with_affinity = 0;       // pods with (anti-)affinity terms of any sort
+  size_t with_anti_affinity = 0;  // pods with required anti-affinity terms
 
+  // Its place in Snapshot::nodes(), which holds until a node comes or goes.
+  size_t position() const { return position_; }
+  void Add(const ObjectPtr& pod);
+  // REQUIRES: slot < pods.size(). The last pod takes the slot.
+  void Remove(size_t slot);
   // The value of a label, or kUnknown.
   Symbol label(Symbol key) const;
 
  private:
   friend class Snapshot;
-  bool exists = false;        // a Node object stands behind it; else only pods name it
-  size_t position = 0;        // in Snapshot::nodes_ when it exists
-  ClusterEvents changes = 0;  // not yet taken
+  bool exists_ = false;  // a Node object stands behind it; else only pods name it
+  size_t position_ = 0;
+  ptrdiff_t change_ = -1;  // in Snapshot::changes_
 };
 
 // The cluster as the scheduler sees it, kept up to date event by event: each costs the size of what changed, however
@@ -62,7 +74,19 @@ struct NodeInfo {
 // move nothing are no change. Control thread only.
 class Snapshot {
  public:
-  using Changes = std::vector<std::pair<std::string, ClusterEvents>>;  // by node, in the order of first change
+  // What happened to a node since the last TakeChanges.
+  struct Change {
+    std::string node;
+    ClusterEvents events = 0;
+    std::vector<ObjectPtr> came, went;  // pods; one that changed is in both
+  };
+  using Changes = std::vector<Change>;  // in the order of first change
+  // A pod that was counted on a node (by = 1), or no longer is (-1).
+  struct Delta {
+    ObjectPtr pod;
+    const NodeInfo* node;
+    int by;
+  };
 
   // A node as stored now.
   void PutNode(const Object& node);
@@ -78,6 +102,13 @@ class Snapshot {
   // Takes an assumption back; nothing happens when the pod was meanwhile seen bound, or is gone.
   void Forget(const std::string& uid);
 
+  // Room on `node` is being made for a pod that waits; any older nomination of it ends. "" = none any more. Nothing is
+  // noted for a node that is not there.
+  void Nominate(const ObjectPtr& pod, const std::string& node);
+  void Unnominate(const std::string& uid);
+  // The node that a pod is nominated to, or "".
+  const std::string& NominationOf(const std::string& uid) const;
+
   // Existing nodes; the order is stable between changes.
   std::span<const NodeInfo* const> nodes() const { return nodes_; }
   const NodeInfo* Find(const std::string& name) const;  // null when no Node object is there
@@ -87,10 +118,29 @@ class Snapshot {
   bool Counts(const std::string& uid) const { return pods_.contains(uid); }
   // How many nodes have an image.
   size_t NodesWithImage(const std::string& image) const;
+  // The lowest priority of any pod counted anywhere; the highest number there is when there are none.
+  int32_t LowestPriority() const;
+
+  // Pods counted anywhere that have (anti-)affinity terms; that have required anti-affinity terms.
+  size_t with_affinity() const { return with_affinity_; }
+  size_t with_anti_affinity() const { return with_anti_affinity_; }
+
+  // Moves with everything that a decision could depend on; with everything but pods and nominations.
+  uint64_t version() const { return version_; }
+  uint64_t nodes_version() const { return nodes_version_; }
+  // Calls `f` for each Delta from number `from` on. False when they are no longer kept. Nodes in it are there for as
+  // long as nodes_version() stands.
+  template <typename F>
+  bool DeltasSince(uint64_t from, F f) const {
+    if (from < first_delta_) return false;
+    for (uint64_t i = from; i < deltas_end(); ++i) f(deltas_[i - first_delta_]);
+    return true;
+  }
+  uint64_t deltas_end() const { return first_delta_ + deltas_.size(); }
 
   Changes TakeChanges();
   void DropChanges();
-  bool changed() const { return !changed_.empty(); }
+  bool changed() const { return !changes_.empty(); }
 
   // Whether everything derived equals what a fresh snapshot of the same objects holds; for tests. "" = yes.
   std::string Inconsistency() const;
@@ -106,14 +156,23 @@ class Snapshot {
   void AddPod(const ObjectPtr& pod, NodeInfo& node, bool assumed);
   void TakeOff(std::unordered_map<std::string, Place>::iterator it);
   void SetImages(NodeInfo& node, std::vector<std::pair<std::string, int64_t>> images);
-  void Note(NodeInfo& node, ClusterEvents events);
+  Change* Note(NodeInfo& node, ClusterEvents events);
+  void Log(const ObjectPtr& pod, const NodeInfo& node, int by);
 
   Symbols symbols_;
   std::unordered_map<std::string, std::unique_ptr<NodeInfo>> by_name_;
   std::vector<const NodeInfo*> nodes_;
   std::unordered_map<std::string, Place> pods_;  // by uid
   std::unordered_map<std::string, size_t> image_nodes_;
-  std::vector<std::string> changed_;
+  std::unordered_map<std::string, std::string> nominations_;  // node by uid
+  std::map<int32_t, size_t> priorities_;                      // of pods counted: how many have each
+  size_t with_affinity_ = 0;
+  size_t with_anti_affinity_ = 0;
+  Changes changes_;
+  std::deque<Delta> deltas_;
+  uint64_t first_delta_ = 0;
+  uint64_t version_ = 1;
+  uint64_t nodes_version_ = 1;
 };
 
 }  // namespace wherry

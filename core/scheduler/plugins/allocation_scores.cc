@@ -6,8 +6,6 @@
 namespace wherry::plugins {
 namespace {
 
-PreScore Always(const PodDemand&, const Snapshot&) { return {}; }
-
 // The free share of one resource once the pod is there, in percent; -1 when the node does not have the resource.
 int64_t FreePercent(int64_t requested, int64_t allocatable) {
   if (allocatable <= 0) return -1;
@@ -15,7 +13,7 @@ int64_t FreePercent(int64_t requested, int64_t allocatable) {
   return (allocatable - requested) * kMaxScore / allocatable;
 }
 
-int64_t ScoreLeastAllocated(const PluginState*, const PodDemand& pod, const NodeInfo& node) {
+int64_t LeastAllocated(const PodDemand& pod, const NodeInfo& node) {
   const int64_t shares[] = {
       FreePercent(node.score_milli_cpu + pod.score_milli_cpu, node.allocatable.milli_cpu),
       FreePercent(node.score_memory + pod.score_memory, node.allocatable.memory),
@@ -30,8 +28,20 @@ int64_t ScoreLeastAllocated(const PluginState*, const PodDemand& pod, const Node
   return count == 0 ? 0 : sum / count;
 }
 
+// The used share of one resource once the pod is there, in percent; -1 when the node does not have the resource.
+int64_t UsedPercent(int64_t requested, int64_t allocatable) {
+  return allocatable <= 0 ? -1 : std::min(requested, allocatable) * kMaxScore / allocatable;
+}
+
+int64_t MostAllocated(const PodDemand& pod, const NodeInfo& node) {
+  const int64_t cpu = UsedPercent(node.score_milli_cpu + pod.score_milli_cpu, node.allocatable.milli_cpu);
+  const int64_t memory = UsedPercent(node.score_memory + pod.score_memory, node.allocatable.memory);
+  if (cpu < 0 || memory < 0) return std::max<int64_t>({cpu, memory, 0});
+  return (cpu + memory) / 2;
+}
+
 // A pod that asks for nothing leaves every node as balanced as it was.
-PreScore PreScoreBalanced(const PodDemand& pod, const Snapshot&) {
+PreScore PreScoreBalanced(const PodDemand& pod, const ClusterView&) {
   PreScore result;
   result.skip = pod.request.amounts.milli_cpu == 0 && pod.request.amounts.memory == 0;
   return result;
@@ -42,7 +52,7 @@ double UsedShare(int64_t requested, int64_t allocatable) {
 }
 
 // Best when the shares of cpu and memory in use are equal: what is left can then be used up.
-int64_t ScoreBalanced(const PluginState*, const PodDemand& pod, const NodeInfo& node) {
+int64_t Balanced(const PodDemand& pod, const NodeInfo& node) {
   if (node.allocatable.milli_cpu <= 0 || node.allocatable.memory <= 0) return kMaxScore;
   const double cpu = UsedShare(node.requested.milli_cpu + pod.request.amounts.milli_cpu, node.allocatable.milli_cpu);
   const double memory = UsedShare(node.requested.memory + pod.request.amounts.memory, node.allocatable.memory);
@@ -50,22 +60,30 @@ int64_t ScoreBalanced(const PluginState*, const PodDemand& pod, const NodeInfo& 
   return static_cast<int64_t>((1 - deviation) * kMaxScore);
 }
 
+template <int64_t (*kScore)(const PodDemand&, const NodeInfo&)>
+void ScoreEach(PluginState*, const PodDemand& pod, std::span<const NodeInfo* const> nodes, std::span<int64_t> scores) {
+  for (size_t i = 0; i < nodes.size(); ++i) scores[i] = kScore(pod, *nodes[i]);
+}
+
 }  // namespace
 
-const ScorePlugin kLeastAllocated{
-    .name = "NodeResourcesFit",
+const Plugin kLeastAllocated{
+    .name = "NodeResourcesLeastAllocated",
     .weight = 1,
-    .pre_score = Always,
-    .score = ScoreLeastAllocated,
-    .normalise = nullptr,
+    .score = ScoreEach<LeastAllocated>,
 };
 
-const ScorePlugin kBalancedAllocation{
+// Fills nodes up one after the other: for profiles that want few nodes in use.
+const Plugin kMostAllocated{
+    .name = "NodeResourcesMostAllocated",
+    .score = ScoreEach<MostAllocated>,
+};
+
+const Plugin kBalancedAllocation{
     .name = "NodeResourcesBalancedAllocation",
     .weight = 1,
     .pre_score = PreScoreBalanced,
-    .score = ScoreBalanced,
-    .normalise = nullptr,
+    .score = ScoreEach<Balanced>,
 };
 
 }  // namespace wherry::plugins

@@ -26,7 +26,8 @@ std::string Normalised(const std::string& image) {
   return image.find_first_of(":@", start) == std::string::npos ? image + ":latest" : image;
 }
 
-PreScore PreScoreImages(const PodDemand& pod, const Snapshot& snapshot) {
+PreScore PreScoreImages(const PodDemand& pod, const ClusterView& cluster) {
+  const Snapshot& snapshot = cluster.snapshot;
   PreScore result;
   auto images = std::make_unique<Images>();
   for (const std::string& image : pod.request.images) {
@@ -41,9 +42,9 @@ PreScore PreScoreImages(const PodDemand& pod, const Snapshot& snapshot) {
   return result;
 }
 
-int64_t ScoreImages(const PluginState* state, const PodDemand& pod, const NodeInfo& node) {
+int64_t ScoreOf(const Images& images, const PodDemand& pod, const NodeInfo& node) {
   int64_t sum = 0;
-  for (const Images::Entry& image : static_cast<const Images*>(state)->present) {
+  for (const Images::Entry& image : images.present) {
     auto it = std::lower_bound(node.images.begin(), node.images.end(), image.name,
                                [](const auto& entry, const std::string& name) { return entry.first < name; });
     if (it == node.images.end() || it->first != image.name) continue;
@@ -53,14 +54,18 @@ int64_t ScoreImages(const PluginState* state, const PodDemand& pod, const NodeIn
   return (std::clamp(sum, kSmall, large) - kSmall) * kMaxScore / (large - kSmall);
 }
 
+void ScoreImages(PluginState* state, const PodDemand& pod, std::span<const NodeInfo* const> nodes,
+                 std::span<int64_t> scores) {
+  for (size_t i = 0; i < nodes.size(); ++i) scores[i] = ScoreOf(*static_cast<Images*>(state), pod, *nodes[i]);
+}
+
 }  // namespace
 
-const ScorePlugin kImageLocality{
+const Plugin kImageLocality{
     .name = "ImageLocality",
     .weight = 1,
     .pre_score = PreScoreImages,
     .score = ScoreImages,
-    .normalise = nullptr,
 };
 
 }  // namespace wherry::plugins

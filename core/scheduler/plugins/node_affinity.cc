@@ -7,10 +7,8 @@ namespace wherry::plugins {
 namespace {
 
 struct Required : PluginState {
-  std::vector<std::pair<Symbols::Symbol, Symbols::Symbol>> labels;  // nodeSelector
-  bool impossible = false;                                          // nodeSelector speaks of labels that no node has
-  bool has_terms = false;
-  std::vector<CompiledNodeTerm> terms;
+  explicit Required(const NodeSelection& selection, const Symbols& symbols) : nodes(selection, symbols) {}
+  CompiledNodeSelection nodes;
 };
 
 // The union of the nodes that the terms are tied to; none when one of them is not.
@@ -27,7 +25,7 @@ std::optional<std::vector<std::string>> TiedTo(const NodeSelection& selection) {
   return all;
 }
 
-PreFilter PreFilterAffinity(const PodDemand& pod, const Snapshot& snapshot) {
+PreFilter PreFilterAffinity(const PodDemand& pod, const ClusterView& cluster) {
   PreFilter result;
   const NodeSelection& selection = pod.request.selection;
   if (selection.everything()) {
@@ -39,30 +37,12 @@ PreFilter PreFilterAffinity(const PodDemand& pod, const Snapshot& snapshot) {
     result.refusal = "pod affinity terms conflict";
     return result;
   }
-  auto required = std::make_unique<Required>();
-  const Symbols& symbols = snapshot.symbols();
-  for (const auto& [key, value] : selection.labels) {
-    required->labels.emplace_back(symbols.Find(key), symbols.Find(value));
-    if (required->labels.back().second == Symbols::kUnknown) required->impossible = true;
-  }
-  required->has_terms = selection.has_terms;
-  for (const NodeTerm& term : selection.terms) required->terms.emplace_back(term, symbols);
-  result.state = std::move(required);
+  result.state = std::make_unique<Required>(selection, cluster.snapshot.symbols());
   return result;
 }
 
-bool Matches(const Required& required, const NodeInfo& node) {
-  if (required.impossible) return false;
-  for (const auto& [key, value] : required.labels) {
-    if (node.label(key) != value) return false;
-  }
-  if (!required.has_terms) return true;
-  return std::any_of(required.terms.begin(), required.terms.end(),
-                     [&](const CompiledNodeTerm& term) { return term.Matches(node); });
-}
-
 bool FilterAffinity(const PluginState* state, const PodDemand&, const NodeInfo& node, Refusal& refusal) {
-  if (Matches(*static_cast<const Required*>(state), node)) return true;
+  if (static_cast<const Required*>(state)->nodes.Matches(node)) return true;
   refusal.Add("node(s) didn't match Pod's node affinity/selector");
   refusal.SetUnresolvable();
   return false;
@@ -72,42 +52,39 @@ struct Preferred : PluginState {
   std::vector<std::pair<int64_t, CompiledNodeTerm>> terms;
 };
 
-PreScore PreScoreAffinity(const PodDemand& pod, const Snapshot& snapshot) {
+PreScore PreScoreAffinity(const PodDemand& pod, const ClusterView& cluster) {
   PreScore result;
   result.skip = pod.request.preferred.empty();
   if (result.skip) return result;
   auto preferred = std::make_unique<Preferred>();
   for (const PreferredNodeTerm& term : pod.request.preferred) {
-    preferred->terms.emplace_back(term.weight, CompiledNodeTerm(term.term, snapshot.symbols()));
+    preferred->terms.emplace_back(term.weight, CompiledNodeTerm(term.term, cluster.snapshot.symbols()));
   }
   result.state = std::move(preferred);
   return result;
 }
 
-int64_t ScoreAffinity(const PluginState* state, const PodDemand&, const NodeInfo& node) {
-  int64_t sum = 0;
-  for (const auto& [weight, term] : static_cast<const Preferred*>(state)->terms) {
-    if (term.Matches(node)) sum += weight;
+void ScoreAffinity(PluginState* state, const PodDemand&, std::span<const NodeInfo* const> nodes,
+                   std::span<int64_t> scores) {
+  for (size_t i = 0; i < nodes.size(); ++i) {
+    scores[i] = 0;
+    for (const auto& [weight, term] : static_cast<Preferred*>(state)->terms) {
+      if (term.Matches(*nodes[i])) scores[i] += weight;
+    }
   }
-  return sum;
+  Normalise(scores);
 }
 
 }  // namespace
 
-const FilterPlugin kNodeAffinityFilter{
+const Plugin kNodeAffinity{
     .name = "NodeAffinity",
     .events = kNodeAdded | kNodeLabels,
-    .node_local = true,
     .pre_filter = PreFilterAffinity,
     .filter = FilterAffinity,
-};
-
-const ScorePlugin kNodeAffinityScore{
-    .name = "NodeAffinity",
     .weight = 2,
     .pre_score = PreScoreAffinity,
     .score = ScoreAffinity,
-    .normalise = Normalise,
 };
 
 }  // namespace wherry::plugins

@@ -3,7 +3,7 @@
 namespace wherry::plugins {
 namespace {
 
-PreFilter PreFilterName(const PodDemand& pod, const Snapshot&) {
+PreFilter PreFilterName(const PodDemand& pod, const ClusterView&) {
   PreFilter result;
   result.skip = pod.node_name.empty();
   return result;
@@ -19,10 +19,9 @@ bool FilterName(const PluginState*, const PodDemand& pod, const NodeInfo& node, 
 }  // namespace
 
 // spec.nodeName: only for those who ask about a pod that names its node; such pods never wait in the queue.
-const FilterPlugin kNodeName{
+const Plugin kNodeName{
     .name = "NodeName",
     .events = kNodeAdded,
-    .node_local = true,
     .pre_filter = PreFilterName,
     .filter = FilterName,
 };

@@ -5,7 +5,7 @@
 namespace wherry::plugins {
 namespace {
 
-PreFilter PreFilterPorts(const PodDemand& pod, const Snapshot&) {
+PreFilter PreFilterPorts(const PodDemand& pod, const ClusterView&) {
   PreFilter result;
   result.skip = pod.request.host_ports.empty();
   return result;
@@ -25,10 +25,9 @@ bool FilterPorts(const PluginState*, const PodDemand& pod, const NodeInfo& node,
 
 }  // namespace
 
-const FilterPlugin kNodePorts{
+const Plugin kNodePorts{
     .name = "NodePorts",
     .events = kNodeAdded | kPodGone,
-    .node_local = true,
     .pre_filter = PreFilterPorts,
     .filter = FilterPorts,
 };

@@ -8,7 +8,7 @@ struct Texts : PluginState {
   std::vector<std::string> extended;
 };
 
-PreFilter PreFilterFit(const PodDemand& pod, const Snapshot&) {
+PreFilter PreFilterFit(const PodDemand& pod, const ClusterView&) {
   PreFilter result;
   if (pod.request.amounts.extended.empty()) return result;
   auto texts = std::make_unique<Texts>();
@@ -57,10 +57,9 @@ bool FilterFit(const PluginState* state, const PodDemand& pod, const NodeInfo& n
 
 }  // namespace
 
-const FilterPlugin kNodeResourcesFit{
+const Plugin kNodeResourcesFit{
     .name = "NodeResourcesFit",
     .events = kNodeAdded | kNodeAllocatable | kPodGone,
-    .node_local = true,
     .pre_filter = PreFilterFit,
     .filter = FilterFit,
 };

@@ -6,20 +6,17 @@ namespace wherry {
 namespace {
 
 // Cheap and seldom resolvable checks first: the first refusal of a node is the one that is reported.
-constexpr const FilterPlugin* kFilters[] = {
-    &plugins::kNodeUnschedulable,  &plugins::kNodeName,  &plugins::kTaintTolerationFilter,
-    &plugins::kNodeAffinityFilter, &plugins::kNodePorts, &plugins::kNodeResourcesFit,
-};
-
-constexpr const ScorePlugin* kScores[] = {
-    &plugins::kTaintTolerationScore, &plugins::kNodeAffinityScore, &plugins::kLeastAllocated,
-    &plugins::kBalancedAllocation,   &plugins::kImageLocality,
+constexpr const Plugin* kPlugins[] = {
+    &plugins::kNodeUnschedulable, &plugins::kNodeName,         &plugins::kTaintToleration,
+    &plugins::kNodeAffinity,      &plugins::kNodePorts,        &plugins::kNodeResourcesFit,
+    &plugins::kPodTopologySpread, &plugins::kInterPodAffinity, &plugins::kDefaultPreemption,
+    &plugins::kLeastAllocated,    &plugins::kMostAllocated,    &plugins::kBalancedAllocation,
+    &plugins::kImageLocality,
 };
 
 }  // namespace
 
-std::span<const FilterPlugin* const> FilterPlugins() { return kFilters; }
-std::span<const ScorePlugin* const> ScorePlugins() { return kScores; }
+std::span<const Plugin* const> AllPlugins() { return kPlugins; }
 
 void Normalise(std::span<int64_t> scores) {
   const int64_t highest = scores.empty() ? 0 : *std::max_element(scores.begin(), scores.end());

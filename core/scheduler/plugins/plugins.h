@@ -5,17 +5,18 @@
 // The plugins, one file each. Names, texts and order are those that users know from kube-scheduler.
 namespace wherry::plugins {
 
-extern const FilterPlugin kNodeUnschedulable;
-extern const FilterPlugin kNodeName;
-extern const FilterPlugin kTaintTolerationFilter;
-extern const FilterPlugin kNodeAffinityFilter;
-extern const FilterPlugin kNodePorts;
-extern const FilterPlugin kNodeResourcesFit;
-
-extern const ScorePlugin kTaintTolerationScore;
-extern const ScorePlugin kNodeAffinityScore;
-extern const ScorePlugin kLeastAllocated;
-extern const ScorePlugin kBalancedAllocation;
-extern const ScorePlugin kImageLocality;
+extern const Plugin kNodeUnschedulable;
+extern const Plugin kNodeName;
+extern const Plugin kTaintToleration;
+extern const Plugin kNodeAffinity;
+extern const Plugin kNodePorts;
+extern const Plugin kNodeResourcesFit;
+extern const Plugin kPodTopologySpread;
+extern const Plugin kInterPodAffinity;
+extern const Plugin kDefaultPreemption;
+extern const Plugin kLeastAllocated;
+extern const Plugin kMostAllocated;
+extern const Plugin kBalancedAllocation;
+extern const Plugin kImageLocality;
 
 }  // namespace wherry::plugins

@@ -11,7 +11,7 @@ bool Tolerated(const std::vector<Toleration>& tolerations, const Taint& taint) {
 }
 
 // Cordoned nodes take the pods that tolerate the taint which stands for it, whether or not the node carries it.
-PreFilter PreFilterUnschedulable(const PodDemand& pod, const Snapshot&) {
+PreFilter PreFilterUnschedulable(const PodDemand& pod, const ClusterView&) {
   static const Taint kTaint{"node.kubernetes.io/unschedulable", "", TaintEffect::kNoSchedule};
   PreFilter result;
   result.skip = Tolerated(pod.request.tolerations, kTaint);
@@ -25,8 +25,6 @@ bool FilterUnschedulable(const PluginState*, const PodDemand&, const NodeInfo& n
   return false;
 }
 
-PreFilter PreFilterTaints(const PodDemand&, const Snapshot&) { return {}; }
-
 bool FilterTaints(const PluginState*, const PodDemand& pod, const NodeInfo& node, Refusal& refusal) {
   for (const NodeInfo::TaintEntry& entry : node.taints) {
     if (entry.taint.effect == TaintEffect::kPreferNoSchedule) continue;
@@ -38,42 +36,35 @@ bool FilterTaints(const PluginState*, const PodDemand& pod, const NodeInfo& node
   return true;
 }
 
-PreScore PreScoreTaints(const PodDemand&, const Snapshot&) { return {}; }
-
-// How many soft taints the pod does not tolerate.
-int64_t ScoreTaints(const PluginState*, const PodDemand& pod, const NodeInfo& node) {
-  int64_t count = 0;
-  for (const NodeInfo::TaintEntry& entry : node.taints) {
-    if (entry.taint.effect == TaintEffect::kPreferNoSchedule && !Tolerated(pod.request.tolerations, entry.taint))
-      ++count;
+// The fewer soft taints the pod does not tolerate, the better.
+void ScoreTaints(PluginState*, const PodDemand& pod, std::span<const NodeInfo* const> nodes,
+                 std::span<int64_t> scores) {
+  for (size_t i = 0; i < nodes.size(); ++i) {
+    scores[i] = 0;
+    for (const NodeInfo::TaintEntry& entry : nodes[i]->taints) {
+      if (entry.taint.effect == TaintEffect::kPreferNoSchedule && !Tolerated(pod.request.tolerations, entry.taint)) {
+        ++scores[i];
+      }
+    }
   }
-  return count;
+  NormaliseReversed(scores);
 }
 
 }  // namespace
 
-const FilterPlugin kNodeUnschedulable{
+const Plugin kNodeUnschedulable{
     .name = "NodeUnschedulable",
     .events = kNodeAdded | kNodeTaints,
-    .node_local = true,
     .pre_filter = PreFilterUnschedulable,
     .filter = FilterUnschedulable,
 };
 
-const FilterPlugin kTaintTolerationFilter{
+const Plugin kTaintToleration{
     .name = "TaintToleration",
     .events = kNodeAdded | kNodeTaints,
-    .node_local = true,
-    .pre_filter = PreFilterTaints,
     .filter = FilterTaints,
-};
-
-const ScorePlugin kTaintTolerationScore{
-    .name = "TaintToleration",
     .weight = 3,
-    .pre_score = PreScoreTaints,
     .score = ScoreTaints,
-    .normalise = NormaliseReversed,
 };
 
 }  // namespace wherry::plugins

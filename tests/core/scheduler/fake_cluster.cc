@@ -102,13 +102,30 @@ Task<Result<ObjectPtr>> FakeCluster::Patch(std::string resource, std::string ns,
       conditions.push_back(condition);
     }
   }
+  if (patch["status"].contains("nominatedNodeName")) {
+    pod["status"].merge_patch({{"nominatedNodeName", patch["status"]["nominatedNodeName"]}});
+  }
   ++patches;
   Put(pod);
   co_return cache_.Get(resource, ns, name);
 }
 
-Task<Result<ObjectPtr>> FakeCluster::Delete(std::string, std::string, std::string, DeleteOptions) {
-  co_return NotUsed();
+// A pod that runs ends when the test removes it; one that has no node goes at once.
+Task<Result<ObjectPtr>> FakeCluster::Delete(std::string resource, std::string ns, std::string name,
+                                            DeleteOptions options) {
+  co_await asio::post(io_, asio::use_awaitable_t<asio::any_io_executor>());
+  const ObjectPtr now = cache_.Get(resource, ns, name);
+  if (now == nullptr) co_return Status::NotFound(resource, "", name);
+  if (resource != "pods" || now->uid() != options.uid_precondition) co_return NotUsed();
+  deleted.push_back(name);
+  Json pod = *now->json();
+  if (pod["spec"].contains("nodeName")) {
+    pod["metadata"]["deletionTimestamp"] = "2026-01-01T00:00:00Z";
+    Put(pod);
+  } else {
+    Remove(resource, ns, name);
+  }
+  co_return now;
 }
 
 Task<Status> FakeCluster::Bind(std::string ns, std::string pod, std::string pod_uid, std::string node) {

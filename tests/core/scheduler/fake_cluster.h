@@ -39,6 +39,8 @@ class FakeCluster : public Client {
   std::vector<Status> bind_answers;
   // Events: "Warning FailedScheduling web: text", in order; "again" for one more of a kind.
   std::vector<std::string> told;
+  // Pods that the scheduler deleted, in order.
+  std::vector<std::string> deleted;
   int patches = 0;
   int binds = 0;
   ManualClock clock;

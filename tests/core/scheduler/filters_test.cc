@@ -27,11 +27,11 @@ std::string Verdict(const Row& row) {
   }
   const Profile profile = DefaultProfile();
   const ObjectPtr pod = Stored(PodJson("p", row.pod));
-  const PreparedPod prepared(profile, pod->view<PodDemand>(), snapshot);
+  PreparedPod prepared(profile, pod->view<PodDemand>(), ClusterView{snapshot});
   if (!prepared.refusal().empty()) return "all: " + prepared.refusal();
   Refusal refusal;
   FilterMask refused_by = 0;
-  if (prepared.Fits(*snapshot.Find("n1"), refusal, refused_by)) return "";
+  if (prepared.Fits(pod->view<PodDemand>(), *snapshot.Find("n1"), refusal, refused_by)) return "";
   std::string text = refusal.resolvable() ? "" : "!";
   for (const std::string_view reason : refusal.reasons()) text.append(text.size() > 1 ? ", " : "").append(reason);
   return text;

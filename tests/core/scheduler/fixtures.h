@@ -1,5 +1,6 @@
 #pragma once
 
+#include <map>
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <string>
@@ -44,11 +45,18 @@ inline Json NodeJson(const std::string& name, const Json& patch = Json::object()
 }
 
 inline ObjectPtr Stored(const Json& document, uint64_t revision = 1) {
-  const bool is_pod = document.at("kind") == "Pod";
+  static const std::map<std::string, std::string> kResources = {
+      {"Pod", "pods"},
+      {"Node", "nodes"},
+      {"Namespace", "namespaces"},
+      {"Service", "services"},
+      {"ReplicaSet", "replicasets.apps"},
+      {"PodDisruptionBudget", "poddisruptionbudgets.policy"},
+  };
   const Json& metadata = document.at("metadata");
-  return std::make_shared<Object>(
-      ObjectKey{is_pod ? "pods" : "nodes", metadata.value("namespace", ""), metadata.at("name").get<std::string>()},
-      metadata.at("uid").get<std::string>(), revision, Draft(document).Finish(revision));
+  return std::make_shared<Object>(ObjectKey{kResources.at(document.at("kind").get<std::string>()),
+                                            metadata.value("namespace", ""), metadata.at("name").get<std::string>()},
+                                  metadata.at("uid").get<std::string>(), revision, Draft(document).Finish(revision));
 }
 
 inline Json BoundTo(Json pod, const std::string& node) {

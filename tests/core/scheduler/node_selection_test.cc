@@ -62,8 +62,8 @@ TEST_CASE("The compiled node selection agrees with the one on documents") {
     snapshot.PutNode(*Stored(node));
     const Json spec = RandomSpec(random);
     const ObjectPtr pod = Stored(PodJson("p", {{"spec", spec}}));
-    const FilterPlugin& filter = plugins::kNodeAffinityFilter;
-    const PreFilter before = filter.pre_filter(pod->view<PodDemand>(), snapshot);
+    const Plugin& filter = plugins::kNodeAffinity;
+    const PreFilter before = filter.pre_filter(pod->view<PodDemand>(), ClusterView{snapshot});
     Refusal refusal;
     const bool compiled =
         before.skip || (before.refusal.empty() &&

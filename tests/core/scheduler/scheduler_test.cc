@@ -69,7 +69,7 @@ TEST_CASE("Scheduler: pods that are not its own are left alone") {
 
 TEST_CASE("Scheduler: several profiles") {
   Profile packed = DefaultProfile("no-taints");
-  std::erase_if(packed.filters, [](const FilterPlugin* plugin) { return plugin->name == "TaintToleration"; });
+  std::erase_if(packed.plugins, [](const auto& enabled) { return enabled.plugin->name == "TaintToleration"; });
   Bench b({.profiles = {DefaultProfile(), packed}});
   b.Put(NodeJson("n1", {{"spec", {{"taints", {{{"key", "k"}, {"effect", "NoSchedule"}}}}}}}));
   b.Start();
@@ -101,7 +101,9 @@ TEST_CASE("Scheduler: a refusal becomes a condition and an event, and only when 
   b.Put(NodeJson("n3", {{"status", {{"allocatable", {{"cpu", "1"}}}}}}));
   b.Start();
   b.Add(PodAsking("p", "2", "1Gi"));
-  const std::string message = "0/3 nodes are available: 1 node(s) had untolerated taint {k: v}, 2 Insufficient cpu.";
+  const std::string message =
+      "0/3 nodes are available: 1 node(s) had untolerated taint {k: v}, 2 Insufficient cpu. preemption: 0/3 nodes are "
+      "available: 3 Preemption is not helpful for scheduling.";
   CHECK(b.ConditionOf("p") == "Unschedulable: " + message);
   CHECK(b.told == std::vector<std::string>{"Warning FailedScheduling p: " + message});
   CHECK(b.patches == 1);
@@ -199,14 +201,16 @@ TEST_CASE("Scheduler: a daemon pod looks at its own node only") {
   b.Add(big);
   CHECK(b.ConditionOf("big") ==
         "Unschedulable: 0/3 nodes are available: 1 Insufficient cpu, 2 node(s) didn't satisfy plugin(s) "
-        "[NodeAffinity].");
+        "[NodeAffinity]. preemption: 0/3 nodes are available: 1 No preemption victims found for incoming pod, 2 "
+        "Preemption is not helpful for scheduling.");
   b.RemovePod("there");
   b.Settle();
   CHECK(b.NodeOf("big") == "n3");
 
   b.Add(PodJson("early", TiedTo("n4")));
   CHECK(b.ConditionOf("early") ==
-        "Unschedulable: 0/3 nodes are available: 3 node(s) didn't satisfy plugin(s) [NodeAffinity].");
+        "Unschedulable: 0/3 nodes are available: 3 node(s) didn't satisfy plugin(s) [NodeAffinity]. preemption: 0/3 nodes "
+        "are available: 3 Preemption is not helpful for scheduling.");
   b.Add(NodeJson("n4"));
   CHECK(b.NodeOf("early") == "n4");
 }

@@ -11,14 +11,14 @@ namespace wherry::testing {
 namespace {
 
 // The normalised score of each node of the snapshot, by name; empty when the plugin has no preference.
-std::map<std::string, int64_t> Scores(const ScorePlugin& plugin, const Json& pod, const Snapshot& snapshot) {
+std::map<std::string, int64_t> Scores(const Plugin& plugin, const Json& pod, const Snapshot& snapshot) {
   const ObjectPtr object = Stored(pod);
   const PodDemand& info = object->view<PodDemand>();
-  const PreScore before = plugin.pre_score(info, snapshot);
+  PreScore before;
+  if (plugin.pre_score != nullptr) before = plugin.pre_score(info, ClusterView{snapshot});
   if (before.skip) return {};
-  std::vector<int64_t> scores;
-  for (const NodeInfo* node : snapshot.nodes()) scores.push_back(plugin.score(before.state.get(), info, *node));
-  if (plugin.normalise != nullptr) plugin.normalise(scores);
+  std::vector<int64_t> scores(snapshot.nodes().size());
+  plugin.score(before.state.get(), info, snapshot.nodes(), scores);
   std::map<std::string, int64_t> by_name;
   for (size_t i = 0; i < scores.size(); ++i) by_name[snapshot.nodes()[i]->name] = scores[i];
   return by_name;
@@ -67,8 +67,8 @@ TEST_CASE("Score: preferred node affinity sums the weights of matching terms") {
                                     {{"nodeAffinity",
                                       {{"preferredDuringSchedulingIgnoredDuringExecution",
                                         {term(30, "zone", "a"), term(70, "disk", "ssd")}}}}}}}}});
-  CHECK(Scores(plugins::kNodeAffinityScore, pod, snapshot) == Expected{{"both", 100}, {"zone", 30}, {"none", 0}});
-  CHECK(Scores(plugins::kNodeAffinityScore, PodJson("p"), snapshot).empty());
+  CHECK(Scores(plugins::kNodeAffinity, pod, snapshot) == Expected{{"both", 100}, {"zone", 30}, {"none", 0}});
+  CHECK(Scores(plugins::kNodeAffinity, PodJson("p"), snapshot).empty());
 }
 
 TEST_CASE("Score: PreferNoSchedule taints count against a node") {
@@ -81,11 +81,9 @@ TEST_CASE("Score: PreferNoSchedule taints count against a node") {
   snapshot.PutNode(*Stored(NodeJson("clean")));
   snapshot.PutNode(*Stored(NodeJson("one", soft({"a"}))));
   snapshot.PutNode(*Stored(NodeJson("two", soft({"a", "b"}))));
-  CHECK(Scores(plugins::kTaintTolerationScore, PodJson("p"), snapshot) ==
-        Expected{{"clean", 100}, {"one", 50}, {"two", 0}});
+  CHECK(Scores(plugins::kTaintToleration, PodJson("p"), snapshot) == Expected{{"clean", 100}, {"one", 50}, {"two", 0}});
   const Json tolerant = PodJson("p", {{"spec", {{"tolerations", {{{"key", "a"}, {"operator", "Exists"}}}}}}});
-  CHECK(Scores(plugins::kTaintTolerationScore, tolerant, snapshot) ==
-        Expected{{"clean", 100}, {"one", 100}, {"two", 0}});
+  CHECK(Scores(plugins::kTaintToleration, tolerant, snapshot) == Expected{{"clean", 100}, {"one", 100}, {"two", 0}});
 }
 
 TEST_CASE("Score: image locality prefers nodes that have large images, unless everybody does") {

@@ -11,7 +11,7 @@ namespace {
 
 std::map<std::string, ClusterEvents> Changes(Snapshot& snapshot) {
   std::map<std::string, ClusterEvents> changes;
-  for (const auto& [node, events] : snapshot.TakeChanges()) changes[node] |= events;
+  for (const Snapshot::Change& change : snapshot.TakeChanges()) changes[change.node] |= change.events;
   return changes;
 }
 
