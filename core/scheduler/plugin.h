@@ -94,6 +94,7 @@ struct PostFilter {
   const NodeInfo* node = nullptr;  // where the pod would go; null = nothing helps
   std::vector<ObjectPtr> victims;  // the pods of that node to evict, most important first
   std::string message;             // why nothing helps
+  bool wait = false;               // nothing more, but what was done before still will
 };
 
 // Another resource than pods and nodes that a plugin's verdicts depend on.

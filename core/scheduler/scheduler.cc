@@ -206,21 +206,26 @@ bool Scheduler::Helps(QueuedPod& queued, const Snapshot::Change& change) {
   Refusal refusal;
   FilterMask refused_by = 0;
   if (prepared.Fits(info, *node, refusal, refused_by)) return true;
-  if (refusal.resolvable() && CouldMakeRoom(entry, prepared, info, *node)) return true;
+  if (RoomIsDue(entry, prepared, info, *node, refusal)) return true;
   // The next obstacle is this one. One that other nodes can move needs a pod that hears of them.
   queued.refused_by |= refused_by;
   return (refused_by & entry.far_sighted) != 0 && !queued.tied_to.empty();
 }
 
-bool Scheduler::CouldMakeRoom(const ProfileEntry& entry, PreparedPod& prepared, const PodDemand& pod,
-                              const NodeInfo& node) {
+// Whether the pod, refused by the node, could make room there; or was to come there and waits for nobody any more, so
+// that a decision must find it another place or end its nomination.
+bool Scheduler::RoomIsDue(const ProfileEntry& entry, PreparedPod& prepared, const PodDemand& pod, const NodeInfo& node,
+                          const Refusal& refusal) {
   if (evicting_.contains(pod.uid)) return false;
+  bool waits = false;
   const NodeInfo* const nodes[] = {&node};
   for (const Profile::Enabled& enabled : entry.profile.plugins) {
-    if (enabled.plugin->post_filter == nullptr) continue;
-    if (enabled.plugin->post_filter(prepared, pod, view_, std::span(nodes), 0).node != nullptr) return true;
+    if (enabled.plugin->post_filter == nullptr || !refusal.resolvable()) continue;
+    const PostFilter found = enabled.plugin->post_filter(prepared, pod, view_, std::span(nodes), 0);
+    if (found.node != nullptr) return true;
+    waits = waits || found.wait;
   }
-  return false;
+  return !waits && snapshot_.NominationOf(pod.uid) == node.name;
 }
 
 void Scheduler::Decide(QueuedPod& queued) {
@@ -246,8 +251,12 @@ void Scheduler::Decide(QueuedPod& queued) {
   // A filter that looks at other nodes too may be moved by any of them.
   if ((refused_by & entry.far_sighted) != 0) placement.tied_to.clear();
   queue_.Refuse(queued, refused_by, std::move(placement.tied_to));
-  if (placement.post.node != nullptr && !evicting_.contains(pod->uid())) {
-    Preempt(pod, placement.post);
+  if (!evicting_.contains(pod->uid())) {
+    if (placement.post.node != nullptr) {
+      Preempt(pod, placement.post);
+    } else if (!placement.post.wait) {
+      snapshot_.Unnominate(pod->uid());  // the room made for it does not do any more
+    }
   }
   Say(pod, std::string(kUnschedulable), placement.diagnosis.Message());
 }

@@ -73,7 +73,8 @@ class Scheduler {
   void Pump();
   void WakeRefused();
   bool Helps(QueuedPod& queued, const Snapshot::Change& change);
-  bool CouldMakeRoom(const ProfileEntry& entry, PreparedPod& prepared, const PodDemand& pod, const NodeInfo& node);
+  bool RoomIsDue(const ProfileEntry& entry, PreparedPod& prepared, const PodDemand& pod, const NodeInfo& node,
+                 const Refusal& refusal);
   void Decide(QueuedPod& queued);
   Status Reserve(const ProfileEntry& entry, const ObjectPtr& pod, const NodeInfo& node);
   void Unreserve(const ProfileEntry& entry, const ObjectPtr& pod, const std::string& node);

@@ -201,6 +201,7 @@ PostFilter Preempt(PreparedPod& prepared, const PodDemand& pod, const ClusterVie
   }
   if (WaitsForVictims(pod, snapshot, resolvable)) {
     result.message = "preemption: not eligible due to a terminating pod on the nominated node.";
+    result.wait = true;
     return result;
   }
   Diagnosis refused(snapshot.nodes().size());

@@ -209,7 +209,8 @@ TEST_CASE("Scheduler: a daemon pod looks at its own node only") {
 
   b.Add(PodJson("early", TiedTo("n4")));
   CHECK(b.ConditionOf("early") ==
-        "Unschedulable: 0/3 nodes are available: 3 node(s) didn't satisfy plugin(s) [NodeAffinity]. preemption: 0/3 nodes "
+        "Unschedulable: 0/3 nodes are available: 3 node(s) didn't satisfy plugin(s) [NodeAffinity]. preemption: 0/3 "
+        "nodes "
         "are available: 3 Preemption is not helpful for scheduling.");
   b.Add(NodeJson("n4"));
   CHECK(b.NodeOf("early") == "n4");
