@@ -24,8 +24,11 @@ class Diagnosis {
   // No node can pass; the text stands for all of them.
   void SetWhole(std::string text, FilterMask filter);
 
-  // What was tried after that, and why it did not help.
-  void SetAfterwards(std::string text) { afterwards_ = std::move(text); }
+  // What was tried after that, and which filters kept it from helping.
+  void SetAfterwards(std::string text, FilterMask filters) {
+    afterwards_ = std::move(text);
+    refused_by_ |= filters;
+  }
 
   FilterMask refused_by() const { return refused_by_; }
   // "0/3 nodes are available: 1 node(s) had untolerated taint {k: v}, 2 Insufficient cpu." The reasons sorted as

@@ -77,7 +77,8 @@ Placement Placer::Refuse(Kept& kept, const PodDemand& pod, const ClusterView& cl
     if (enabled.plugin->post_filter == nullptr || placement.post.node != nullptr) continue;
     placement.post = enabled.plugin->post_filter(kept.prepared, pod, cluster, resolvable_, NextRandom());
   }
-  if (placement.post.node == nullptr) placement.diagnosis.SetAfterwards(placement.post.message);
+  if (placement.post.node == nullptr)
+    placement.diagnosis.SetAfterwards(placement.post.message, placement.post.refused_by);
   // A pod that waits for its victims was told something that concerns it alone.
   if (placement.post.node == nullptr && cluster.snapshot.NominationOf(pod.uid).empty()) {
     kept.refused = placement;

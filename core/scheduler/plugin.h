@@ -95,6 +95,8 @@ struct PostFilter {
   std::vector<ObjectPtr> victims;  // the pods of that node to evict, most important first
   std::string message;             // why nothing helps
   bool wait = false;               // nothing more, but what was done before still will
+  // The filters, as bits in profile order, that stood in the way even so: what moves them may help too.
+  uint64_t refused_by = 0;
 };
 
 // Another resource than pods and nodes that a plugin's verdicts depend on.

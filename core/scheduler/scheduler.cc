@@ -206,7 +206,7 @@ bool Scheduler::Helps(QueuedPod& queued, const Snapshot::Change& change) {
   Refusal refusal;
   FilterMask refused_by = 0;
   if (prepared.Fits(info, *node, refusal, refused_by)) return true;
-  if (RoomIsDue(entry, prepared, info, *node, refusal)) return true;
+  if (RoomIsDue(entry, prepared, info, *node, refusal, refused_by)) return true;
   // The next obstacle is this one. One that other nodes can move needs a pod that hears of them.
   queued.refused_by |= refused_by;
   return (refused_by & entry.far_sighted) != 0 && !queued.tied_to.empty();
@@ -215,7 +215,7 @@ bool Scheduler::Helps(QueuedPod& queued, const Snapshot::Change& change) {
 // Whether the pod, refused by the node, could make room there; or was to come there and waits for nobody any more, so
 // that a decision must find it another place or end its nomination.
 bool Scheduler::RoomIsDue(const ProfileEntry& entry, PreparedPod& prepared, const PodDemand& pod, const NodeInfo& node,
-                          const Refusal& refusal) {
+                          const Refusal& refusal, FilterMask& refused_by) {
   if (evicting_.contains(pod.uid)) return false;
   bool waits = false;
   const NodeInfo* const nodes[] = {&node};
@@ -224,6 +224,7 @@ bool Scheduler::RoomIsDue(const ProfileEntry& entry, PreparedPod& prepared, cons
     const PostFilter found = enabled.plugin->post_filter(prepared, pod, view_, std::span(nodes), 0);
     if (found.node != nullptr) return true;
     waits = waits || found.wait;
+    refused_by |= found.refused_by;
   }
   return !waits && snapshot_.NominationOf(pod.uid) == node.name;
 }

@@ -74,7 +74,7 @@ class Scheduler {
   void WakeRefused();
   bool Helps(QueuedPod& queued, const Snapshot::Change& change);
   bool RoomIsDue(const ProfileEntry& entry, PreparedPod& prepared, const PodDemand& pod, const NodeInfo& node,
-                 const Refusal& refusal);
+                 const Refusal& refusal, FilterMask& refused_by);
   void Decide(QueuedPod& queued);
   Status Reserve(const ProfileEntry& entry, const ObjectPtr& pod, const NodeInfo& node);
   void Unreserve(const ProfileEntry& entry, const ObjectPtr& pod, const std::string& node);

@@ -218,8 +218,10 @@ void Snapshot::Unnominate(const std::string& uid) {
   if (it == nominations_.end()) return;
   NodeInfo& node = *by_name_.at(it->second);
   nominations_.erase(it);
-  std::erase_if(node.nominated, [&](const ObjectPtr& pod) { return pod->uid() == uid; });
-  Note(node, kPodGone);
+  auto at = std::find_if(node.nominated.begin(), node.nominated.end(),
+                         [&](const ObjectPtr& pod) { return pod->uid() == uid; });
+  if (Change* change = Note(node, kPodGone)) change->went.push_back(*at);
+  node.nominated.erase(at);
 }
 
 const std::string& Snapshot::NominationOf(const std::string& uid) const {

@@ -112,7 +112,8 @@ class Trial {
     without_.Add(other);
     prepared_.Adjust(pod_, other->view<PodDemand>(), node_, 1);
     Refusal refusal;
-    if (Fits(refusal)) {
+    FilterMask refused_by = 0;
+    if (Fits(refusal, refused_by)) {
       std::erase(gone_, other);
       return true;
     }
@@ -120,10 +121,7 @@ class Trial {
     prepared_.Adjust(pod_, other->view<PodDemand>(), node_, -1);
     return false;
   }
-  bool Fits(Refusal& refusal) {
-    FilterMask refused_by = 0;
-    return prepared_.Fits(pod_, without_, refusal, refused_by);
-  }
+  bool Fits(Refusal& refusal, FilterMask& refused_by) { return prepared_.Fits(pod_, without_, refusal, refused_by); }
   const std::vector<ObjectPtr>& gone() const { return gone_; }
 
  private:
@@ -159,8 +157,9 @@ std::optional<Candidate> FindVictims(PreparedPod& prepared, const PodDemand& pod
     return std::nullopt;
   }
   Refusal refusal;
-  if (!trial.Fits(refusal)) {
-    refused.Add(refusal, 0);
+  FilterMask refused_by = 0;
+  if (!trial.Fits(refusal, refused_by)) {
+    refused.Add(refusal, refused_by);
     return std::nullopt;
   }
   std::vector<ObjectPtr> lower = trial.gone();
@@ -226,6 +225,7 @@ PostFilter Preempt(PreparedPod& prepared, const PodDemand& pod, const ClusterVie
     result.victims = std::move(best->victims);
   } else {
     result.message = "preemption: " + refused.Message();
+    result.refused_by = refused.refused_by();
   }
   return result;
 }

@@ -12,7 +12,7 @@ bool Tolerated(const std::vector<Toleration>& tolerations, const Taint& taint) {
 
 // Cordoned nodes take the pods that tolerate the taint which stands for it, whether or not the node carries it.
 PreFilter PreFilterUnschedulable(const PodDemand& pod, const ClusterView&) {
-  static const Taint kTaint{"node.kubernetes.io/unschedulable", "", TaintEffect::kNoSchedule};
+  static const Taint kTaint{kTaintUnschedulable, "", TaintEffect::kNoSchedule};
   PreFilter result;
   result.skip = Tolerated(pod.request.tolerations, kTaint);
   return result;
