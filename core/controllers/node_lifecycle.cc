@@ -26,17 +26,17 @@ struct TaintRule {
   const char* condition;
   const char* status;
   const char* taint;
-  const char* effect;
+  TaintEffect effect;
 };
 constexpr TaintRule kTaintRules[] = {
-    {"Ready", "False", kTaintNotReady, kNoSchedule},
-    {"Ready", "False", kTaintNotReady, kNoExecute},
-    {"Ready", "Unknown", kTaintUnreachable, kNoSchedule},
-    {"Ready", "Unknown", kTaintUnreachable, kNoExecute},
-    {"MemoryPressure", "True", kTaintMemoryPressure, kNoSchedule},
-    {"DiskPressure", "True", kTaintDiskPressure, kNoSchedule},
-    {"PIDPressure", "True", kTaintPidPressure, kNoSchedule},
-    {"NetworkUnavailable", "True", kTaintNetworkUnavailable, kNoSchedule},
+    {"Ready", "False", kTaintNotReady, TaintEffect::kNoSchedule},
+    {"Ready", "False", kTaintNotReady, TaintEffect::kNoExecute},
+    {"Ready", "Unknown", kTaintUnreachable, TaintEffect::kNoSchedule},
+    {"Ready", "Unknown", kTaintUnreachable, TaintEffect::kNoExecute},
+    {"MemoryPressure", "True", kTaintMemoryPressure, TaintEffect::kNoSchedule},
+    {"DiskPressure", "True", kTaintDiskPressure, TaintEffect::kNoSchedule},
+    {"PIDPressure", "True", kTaintPidPressure, TaintEffect::kNoSchedule},
+    {"NetworkUnavailable", "True", kTaintNetworkUnavailable, TaintEffect::kNoSchedule},
 };
 // The conditions that a node reports and that a silent node's are Unknown of.
 constexpr const char* kReported[] = {"Ready", "MemoryPressure", "DiskPressure", "PIDPressure"};
@@ -47,10 +47,11 @@ bool Asks(const NodeView& node, const TaintRule& rule) {
 }
 
 // The node's taints as they should be: strangers' untouched and in place, ours added and taken away.
-std::vector<NodeTaint> TaintsFor(const NodeView& node, Time now) {
-  std::vector<NodeTaint> out;
-  auto wanted = [&](const NodeTaint& taint) {
-    if (taint.key == kTaintUnschedulable && taint.effect == kNoSchedule) return node.unschedulable;
+std::vector<Taint> TaintsFor(const NodeView& node, Time now) {
+  std::vector<Taint> out;
+  const std::string since = FormatTime(now);
+  auto wanted = [&](const Taint& taint) {
+    if (taint.key == kTaintUnschedulable && taint.effect == TaintEffect::kNoSchedule) return node.unschedulable;
     bool ours = false;
     for (const TaintRule& rule : kTaintRules) {
       if (taint.key != rule.taint || taint.effect != rule.effect) continue;
@@ -61,15 +62,14 @@ std::vector<NodeTaint> TaintsFor(const NodeView& node, Time now) {
     return !ours || node.ready.empty();
   };
   std::copy_if(node.taints.begin(), node.taints.end(), std::back_inserter(out), wanted);
-  auto add = [&](NodeTaint taint) {
-    const bool there =
-        std::any_of(out.begin(), out.end(), [&](const NodeTaint& t) { return t.SameKeyAndEffect(taint); });
+  auto add = [&](Taint taint) {
+    const bool there = std::any_of(out.begin(), out.end(), [&](const Taint& t) { return t.SameKeyAndEffect(taint); });
     if (!there) out.push_back(std::move(taint));
   };
   for (const TaintRule& rule : kTaintRules) {
-    if (Asks(node, rule)) add({rule.taint, "", rule.effect, now});
+    if (Asks(node, rule)) add({rule.taint, "", rule.effect, since});
   }
-  if (node.unschedulable) add({kTaintUnschedulable, "", kNoSchedule, now});
+  if (node.unschedulable) add({kTaintUnschedulable, "", TaintEffect::kNoSchedule, since});
   return out;
 }
 
@@ -169,11 +169,11 @@ class NodeKeeper : public std::enable_shared_from_this<NodeKeeper> {
 
   Task<Status> SetTaints(ObjectPtr node, Time now) {
     const NodeView& view = node->view<NodeView>();
-    const std::vector<NodeTaint> taints = TaintsFor(view, now);
+    const std::vector<Taint> taints = TaintsFor(view, now);
     if (taints == view.taints) co_return Status();
     Json document = *node->json();
     Json made = Json::array();
-    for (const NodeTaint& taint : taints) made.push_back(ToJson(taint));
+    for (const Taint& taint : taints) made.push_back(ToJson(taint));
     document["spec"].erase("taints");
     if (!made.empty()) document["spec"]["taints"] = std::move(made);
     Result<ObjectPtr> updated = co_await context_.client.Update(node->key().resource, std::move(document));

@@ -20,7 +20,7 @@ NodeView::NodeView(const Json& node) {
       if (it->is_string()) labels.emplace_back(it.key(), it->get<std::string>());
     }
   }
-  taints = ReadTaints(node);
+  taints = ParseTaints(At(node, "spec.taints"));
   unschedulable = BoolAt(node, "spec.unschedulable");
   if (const Json* conditions = FindPath(node, "status.conditions"); conditions && conditions->is_array()) {
     for (const Json& condition : *conditions) {
@@ -39,7 +39,7 @@ NodeView::NodeView(const Json& node) {
   placement_hash = Fnv1a64(name);
   for (const auto& [key, value] : labels) mix(key), mix(value);
   mix("taints");
-  for (const NodeTaint& taint : taints) mix(taint.key), mix(taint.value), mix(taint.effect);
+  for (const Taint& taint : taints) mix(taint.key), mix(taint.value), mix(TaintEffectName(taint.effect));
 }
 
 const std::string* NodeView::label(std::string_view key) const {

@@ -5,7 +5,7 @@
 #include <utility>
 #include <vector>
 
-#include "core/controllers/taints.h"
+#include "core/kinds/taints.h"
 #include "core/runtime/time.h"
 #include "store/json.h"
 
@@ -18,7 +18,7 @@ struct NodeView {
 
   std::string name;
   std::vector<std::pair<std::string, std::string>> labels;  // sorted by key
-  std::vector<NodeTaint> taints;
+  std::vector<Taint> taints;
   bool unschedulable = false;
   Time created{};
 

@@ -20,24 +20,22 @@ constexpr size_t kWritesAtOnce = 64;
 
 // What decides how long a pod stays on a tainted node.
 struct EvictionView {
-  explicit EvictionView(const Json& pod) : node(StringAt(pod, "spec.nodeName")) {
-    if (const Json* spec = FindPath(pod, "spec")) tolerations = ReadTolerations(*spec);
+  explicit EvictionView(const Json& pod)
+      : node(StringAt(pod, "spec.nodeName")), tolerations(ParseTolerations(At(pod, "spec.tolerations"))) {
     const std::string phase = StringAt(pod, "status.phase");
     over = phase == "Succeeded" || phase == "Failed" || FindPath(pod, "metadata.deletionTimestamp");
     ParseTime(StringAt(pod, "metadata.creationTimestamp"), &created);
   }
   std::string node;
-  std::vector<PodToleration> tolerations;
+  std::vector<Toleration> tolerations;
   bool over = false;
   Time created{};
 };
 
-bool IsNoExecute(const NodeTaint& taint) { return taint.effect == kNoExecute; }
-
-std::vector<NodeTaint> NoExecuteTaints(const Object& node) {
-  std::vector<NodeTaint> out;
-  for (const NodeTaint& taint : node.view<NodeView>().taints) {
-    if (IsNoExecute(taint)) out.push_back(taint);
+std::vector<Taint> NoExecuteTaints(const Object& node) {
+  std::vector<Taint> out;
+  for (const Taint& taint : node.view<NodeView>().taints) {
+    if (taint.effect == TaintEffect::kNoExecute) out.push_back(taint);
   }
   return out;
 }
@@ -75,7 +73,7 @@ class TaintEvictor : public std::enable_shared_from_this<TaintEvictor> {
     ReconcileResult result;
     const ObjectPtr node = context_.client.cache().Get(resources::kNodes, "", name);
     if (!node) co_return result;
-    const std::vector<NodeTaint> taints = NoExecuteTaints(*node);
+    const std::vector<Taint> taints = NoExecuteTaints(*node);
     const Time since = Since(name, taints), now = context_.clock.Now();
     auto due = std::make_shared<std::vector<ObjectPtr>>();
     for (ObjectPtr& pod : context_.client.cache().ByIndex(kIndexNodeName, name)) {
@@ -94,26 +92,29 @@ class TaintEvictor : public std::enable_shared_from_this<TaintEvictor> {
 
  private:
   // Since when the node has had these taints: as they say, or as long as we have seen the first of them.
-  Time Since(const std::string& node, const std::vector<NodeTaint>& taints) {
+  Time Since(const std::string& node, const std::vector<Taint>& taints) {
     if (taints.empty()) {
       first_seen_.erase(node);
       return {};
     }
     const Time seen = first_seen_.try_emplace(node, context_.clock.Now()).first->second;
     Time since{};
-    for (const NodeTaint& taint : taints) since = std::max(since, taint.time_added.value_or(seen));
+    for (const Taint& taint : taints) {
+      Time added;
+      since = std::max(since, ParseTime(taint.time_added, &added) ? added : seen);
+    }
     return since;
   }
 
   // When the pod has to go; absent = never.
-  static std::optional<Time> EvictionMoment(const EvictionView& pod, const std::vector<NodeTaint>& taints, Time since) {
+  static std::optional<Time> EvictionMoment(const EvictionView& pod, const std::vector<Taint>& taints, Time since) {
     if (pod.over || taints.empty()) return std::nullopt;
-    if (FindUntolerated(taints, pod.tolerations, IsNoExecute)) return Time{};
+    if (FindUntolerated(taints, pod.tolerations, {TaintEffect::kNoExecute})) return Time{};
     std::optional<int64_t> seconds;
-    for (const NodeTaint& taint : taints) {
-      for (const PodToleration& toleration : pod.tolerations) {
-        if (!toleration.seconds || !toleration.Tolerates(taint)) continue;
-        seconds = std::min(seconds.value_or(*toleration.seconds), *toleration.seconds);
+    for (const Taint& taint : taints) {
+      for (const Toleration& toleration : pod.tolerations) {
+        if (toleration.for_ever || !toleration.Tolerates(taint)) continue;
+        seconds = std::min(seconds.value_or(toleration.seconds), toleration.seconds);
       }
     }
     if (!seconds) return std::nullopt;

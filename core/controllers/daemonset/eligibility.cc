@@ -14,14 +14,14 @@ constexpr char kRequired[] = "requiredDuringSchedulingIgnoredDuringExecution";
 
 struct AutomaticToleration {
   const char* key;
-  const char* effect;
+  TaintEffect effect;
   bool host_network_only;
 };
 constexpr AutomaticToleration kAutomatic[] = {
-    {kTaintNotReady, kNoExecute, false},           {kTaintUnreachable, kNoExecute, false},
-    {kTaintDiskPressure, kNoSchedule, false},      {kTaintMemoryPressure, kNoSchedule, false},
-    {kTaintPidPressure, kNoSchedule, false},       {kTaintUnschedulable, kNoSchedule, false},
-    {kTaintNetworkUnavailable, kNoSchedule, true},
+    {kTaintNotReady, TaintEffect::kNoExecute, false},           {kTaintUnreachable, TaintEffect::kNoExecute, false},
+    {kTaintDiskPressure, TaintEffect::kNoSchedule, false},      {kTaintMemoryPressure, TaintEffect::kNoSchedule, false},
+    {kTaintPidPressure, TaintEffect::kNoSchedule, false},       {kTaintUnschedulable, TaintEffect::kNoSchedule, false},
+    {kTaintNetworkUnavailable, TaintEffect::kNoSchedule, true},
 };
 
 std::optional<int64_t> ParseInt(const std::string& text) {
@@ -40,11 +40,12 @@ void AddDaemonTolerations(Json& pod_spec) {
   const bool host_network = BoolAt(pod_spec, "hostNetwork");
   for (const AutomaticToleration& automatic : kAutomatic) {
     if (automatic.host_network_only && !host_network) continue;
-    Json made = {{"key", automatic.key}, {"operator", "Exists"}, {"effect", automatic.effect}};
+    const std::string effect(TaintEffectName(automatic.effect));
+    Json made = {{"key", automatic.key}, {"operator", "Exists"}, {"effect", effect}};
     // One that is there with a time limit loses the limit.
     auto same = std::find_if(tolerations.begin(), tolerations.end(), [&](const Json& there) {
       return StringAt(there, "key") == automatic.key && StringAt(there, "operator") == "Exists" &&
-             StringAt(there, "effect") == automatic.effect;
+             StringAt(there, "effect") == effect;
     });
     if (same == tolerations.end()) {
       tolerations.push_back(std::move(made));
@@ -84,7 +85,7 @@ DaemonPlacement::DaemonPlacement(const Json& set) {
   const Json* template_spec = FindPath(set, "spec.template.spec");
   Json spec = template_spec && template_spec->is_object() ? *template_spec : Json::object();
   AddDaemonTolerations(spec);
-  tolerations_ = ReadTolerations(spec);
+  tolerations_ = ParseTolerations(spec["tolerations"]);
   node_name_ = StringAt(spec, "nodeName");
   Json decisive = {{"node", node_name_}, {"tolerations", spec["tolerations"]}};
   if (const Json* selector = FindPath(spec, "nodeSelector"); selector && selector->is_object()) {
@@ -141,10 +142,9 @@ NodeVerdict DaemonPlacement::Judge(const NodeView& node) const {
   if (has_terms_ && std::none_of(terms_.begin(), terms_.end(), [&](const Term& term) { return term.Matches(node); })) {
     return {false, false, "it does not match the required node affinity"};
   }
-  const NodeTaint* taint =
-      FindUntolerated(node.taints, tolerations_, [](const NodeTaint& t) { return t.effect == kNoExecute; });
+  const Taint* taint = FindUntolerated(node.taints, tolerations_, {TaintEffect::kNoExecute});
   if (taint) return {false, false, "it has the untolerated taint " + taint->ToString()};
-  taint = FindUntolerated(node.taints, tolerations_, [](const NodeTaint& t) { return t.effect == kNoSchedule; });
+  taint = FindUntolerated(node.taints, tolerations_, {TaintEffect::kNoSchedule});
   if (taint) return {false, true, "it has the untolerated taint " + taint->ToString()};
   return {};
 }

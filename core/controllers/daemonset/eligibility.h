@@ -6,7 +6,7 @@
 
 #include "core/controllers/daemonset/node_verdict.h"
 #include "core/controllers/node_view.h"
-#include "core/controllers/taints.h"
+#include "core/kinds/taints.h"
 #include "store/json.h"
 
 namespace wherry {
@@ -37,7 +37,7 @@ class DaemonPlacement {
   std::vector<std::pair<std::string, std::string>> selector_;
   bool has_terms_ = false;
   std::vector<Term> terms_;
-  std::vector<PodToleration> tolerations_;
+  std::vector<Toleration> tolerations_;
   uint64_t fingerprint_ = 0;
 };
 
