@@ -19,8 +19,12 @@ ControllerSpec NodeLifecycleController(RuntimeContext context);
 // Deletes the pods of a node that do not tolerate its NoExecute taints, or no longer (tolerationSeconds).
 ControllerSpec TaintEvictionController(RuntimeContext context);
 
+// How many pods that ended on their own are kept before the oldest go.
+inline constexpr size_t kFinishedPodsKept = 12'500;
+
 // Removes the pods of nodes that are gone: at once when the node is deleted, after a quarantine when a pod names a node
-// that was never there. Their agent cannot confirm anything any more, so they go without grace.
-ControllerSpec PodGarbageController(RuntimeContext context);
+// that was never there. Their agent cannot confirm anything any more, so they are marked Failed and go without grace.
+// Of the pods that ended, the oldest go when there are more than `finished_kept`; those that were evicted first.
+ControllerSpec PodGarbageController(RuntimeContext context, size_t finished_kept = kFinishedPodsKept);
 
 }  // namespace wherry

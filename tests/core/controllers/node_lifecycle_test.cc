@@ -190,6 +190,24 @@ TEST_CASE("Pods of a node that is gone go; those of one that never was after a w
   CHECK(cluster.Where() == "");
 }
 
+TEST_CASE("Of pods that ended the oldest go once there are too many, the evicted first") {
+  ControllerCluster cluster;
+  cluster.Start("pod-garbage-of-three", [](RuntimeContext context) { return PodGarbageController(context, 3); });
+  cluster.AddNode("a");
+  for (const char* name : {"p1", "p2", "p3", "p4", "p5", "p6"}) {
+    AddPod(cluster, name, "a");
+    cluster.Advance(1s);
+  }
+  for (const char* name : {"p1", "p2", "p4", "p5"}) cluster.SetPodStatus(name, {{"phase", "Succeeded"}});
+  cluster.SetPodStatus("p3", {{"phase", "Failed"}, {"reason", "Evicted"}});
+  cluster.Advance(19s);
+  CHECK(cluster.List(resources::kPods).size() == 6);
+  cluster.Advance(2s);
+  CHECK(cluster.Get(resources::kPods, "default", "p3") == nullptr);
+  CHECK(cluster.Get(resources::kPods, "default", "p1") == nullptr);
+  CHECK(cluster.List(resources::kPods).size() == 4);  // p2, p4, p5 ended; p6 did not
+}
+
 TEST_CASE("Events go when they have been quiet for an hour") {
   ControllerCluster cluster;
   auto event = [&](const char* name) {
