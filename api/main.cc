@@ -13,7 +13,7 @@ int main(int argc, char** argv) {
   app.require_subcommand(1);
   int exit_code = 0;
   for (auto* add : {wherry::AddUpCommand, wherry::AddGetCommand, wherry::AddApplyCommand, wherry::AddDeleteCommand,
-                    wherry::AddLogsCommand, wherry::AddKubeconfigCommand, wherry::AddVersionCommand}) {
+                    wherry::AddLogsCommand, wherry::AddNodeCommand, wherry::AddKubeconfigCommand, wherry::AddVersionCommand}) {
     add(app, &exit_code);
   }
   try {

@@ -12,6 +12,7 @@ void AddGetCommand(CLI::App& app, int* exit_code);
 void AddApplyCommand(CLI::App& app, int* exit_code);
 void AddDeleteCommand(CLI::App& app, int* exit_code);
 void AddLogsCommand(CLI::App& app, int* exit_code);
+void AddNodeCommand(CLI::App& app, int* exit_code);
 void AddKubeconfigCommand(CLI::App& app, int* exit_code);
 void AddVersionCommand(CLI::App& app, int* exit_code);
 

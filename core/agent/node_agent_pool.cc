@@ -27,7 +27,7 @@ constexpr size_t kMaxNodeImages = 50;  // as the kubelet's default
 // What the agents look at again and again of a node.
 struct NodeView {
   explicit NodeView(const Json& node) : pod_cidr(StringAt(node, "spec.podCIDR")) {
-    std::string runtime, agent, simulate;
+    std::string runtime, agent, simulate, fail;
     for (const char* map : {"metadata.labels", "metadata.annotations"}) {
       const Json* values = FindPath(node, map);
       if (!values || !values->is_object()) continue;
@@ -35,18 +35,21 @@ struct NodeView {
       agent = values->value(std::string(kAgentKey), agent);
       simulate = values->value(std::string(kSimulateKey), simulate);
       capacity = values->value(std::string(kCapacityKey), capacity);
+      fail = values->value(std::string(kFailKey), fail);
     }
+    silent = !fail.empty() && fail != "false";
     simulated = runtime == "simulated";
     external = agent == "external";
     if (!simulated || simulate.empty()) return;
     const Json faults = Json::parse(simulate, nullptr, false);
     not_ready = BoolAt(faults, "notReady");
-    silent = BoolAt(faults, "silent");
+    silent = silent || BoolAt(faults, "silent");
     pressure = {BoolAt(faults, "memoryPressure"), BoolAt(faults, "diskPressure"), BoolAt(faults, "pidPressure")};
   }
   std::string pod_cidr, capacity;
   bool simulated = false, external = false;
-  bool not_ready = false, silent = false;  // asked of a simulated node
+  bool silent = false;
+  bool not_ready = false;  // asked of a simulated node
   HostPressure pressure;
 };
 
@@ -278,13 +281,17 @@ Task<ReconcileResult> NodeAgentPool::ReconcileNode(std::string name) {
   if (!nodes_.contains(name)) Meet(node);
   NodeAgent& agent = nodes_[name];
   agent.site->node = node;
-  const bool was_silent = std::exchange(agent.silent, node->view<NodeView>().silent);
-  if (agent.silent) {
-    // Its last word is a lease of the usual length: it is missed as soon as any other node would be.
+  const bool was_silent = std::exchange(agent.site->silent, node->view<NodeView>().silent);
+  if (agent.site->silent) {
     heartbeats_.Forget(name);
-    if (!was_silent) result.status = co_await RenewLease(name, false);
+    if (was_silent) co_return result;
+    spdlog::info("node is cut off node={} pods={}", name, agent.site->pods.size());
+    // The last word of a simulated node, whose leases are long, is one of the usual length: it is missed as soon as any
+    // other node would be.
+    if (agent.site->simulated()) result.status = co_await RenewLease(name, false);
     co_return result;
   }
+  if (was_silent) WakeWorkers(*agent.site);
   if (!node->view<NodeView>().pod_cidr.empty()) TakeBlock(agent, node->view<NodeView>().pod_cidr);
 
   result.status = co_await WriteNodeSpec(name);
@@ -346,6 +353,14 @@ void NodeAgentPool::CallPods(const std::string& name) {
   it->second.pods_called = true;
   for (const std::string& uid : it->second.site->pods) workers_.at(uid)->RetryNow();
   for (const ObjectPtr& pod : services_.context.client.cache().ByIndex(kIndexNodeName, name))
+    pod_controller_->queue().Add(KeyOf(*pod));
+}
+
+// After a silence: every pod of the node is looked at again, also those whose objects went meanwhile.
+void NodeAgentPool::WakeWorkers(const NodeSite& site) {
+  spdlog::info("node is back node={} pods={}", site.name, site.pods.size());
+  for (const std::string& uid : site.pods) pod_controller_->queue().Add(workers_.at(uid)->key());
+  for (const ObjectPtr& pod : services_.context.client.cache().ByIndex(kIndexNodeName, site.name))
     pod_controller_->queue().Add(KeyOf(*pod));
 }
 
@@ -417,7 +432,7 @@ std::vector<std::string> NodeAgentPool::ImageNames() const {
 // One heartbeat: the lease, and for real nodes a look at the host and now and then the status' heartbeat times.
 Task<> NodeAgentPool::Beat(std::string name) {
   auto it = nodes_.find(name);
-  if (it == nodes_.end() || it->second.silent || stopped_) co_return;
+  if (it == nodes_.end() || it->second.site->silent || stopped_) co_return;
   const bool simulated = it->second.site->simulated();
   const AgentOptions& options = services_.options;
   const Duration interval = simulated ? options.simulated_lease_interval : options.lease_interval;
@@ -482,7 +497,7 @@ Task<ReconcileResult> NodeAgentPool::ReconcilePod(std::string key) {
   ObjectPtr pod = cache.Get(resources::kPods, ns, name);
   if (pod && !workers_.contains(pod->uid())) {
     auto it = nodes_.find(pod->view<BoundView>().node);
-    if (it != nodes_.end() && it->second.pods_called) {
+    if (it != nodes_.end() && it->second.pods_called && !it->second.site->silent) {
       std::vector<ContainerState> found;
       if (auto kept = found_.extract(pod->uid()); !kept.empty()) found = std::move(kept.mapped());
       workers_[pod->uid()] = std::make_shared<PodWorker>(services_, it->second.site, pod, std::move(found));
@@ -494,6 +509,7 @@ Task<ReconcileResult> NodeAgentPool::ReconcilePod(std::string key) {
   const std::vector<std::string> uids = known->second;
   for (const std::string& uid : uids) {
     const std::shared_ptr<PodWorker> worker = workers_.at(uid);
+    if (worker->site().silent) continue;
     pod = cache.Get(resources::kPods, ns, name);
     if (pod && pod->uid() != uid) pod = nullptr;
     const ReconcileResult one = co_await worker->Sync(std::move(pod));

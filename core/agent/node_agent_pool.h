@@ -24,6 +24,11 @@ inline constexpr std::string_view kAgentKey = "wherry.dev/agent";
 // On a Node: capacity that replaces the host's, a JSON object of quantities: {"cpu":"64","pods":"500"}.
 inline constexpr std::string_view kCapacityKey = "wherry.dev/capacity";
 
+// On a Node, label or annotation: anything but "false" cuts it off, as a broken network would. Its agent falls silent:
+// no lease, no status of the node or its pods, nothing started and nothing stopped, while its processes run on. Taking
+// it away lets the agent catch up.
+inline constexpr std::string_view kFailKey = "wherry.dev/fail";
+
 // The node agents of this process: one for every Node object that is not somebody else's. A Node that appears gets its
 // agent, one that goes takes its pods' processes along. All share one set of bus handlers: an event on a pod finds its
 // worker by the pod's name, and its node by spec.nodeName, each in one look-up; heartbeats of all nodes share one
@@ -73,7 +78,6 @@ class NodeAgentPool {
     Time status_beat{};        // when heartbeat times were last written
     std::string not_ready;     // why, besides what the simulation asks
     bool pods_called = false;  // the pods bound before the agent came were put on the queue
-    bool silent = false;       // simulated: a node that no longer speaks
   };
 
   Task<ReconcileResult> ReconcileNode(std::string name);
@@ -82,6 +86,7 @@ class NodeAgentPool {
   void Part(const std::string& name);
   Task<Status> WriteNodeSpec(std::string name);
   void CallPods(const std::string& name);
+  void WakeWorkers(const NodeSite& site);
   Task<Status> WriteNodeStatus(std::string name, bool beat);
   void TakeBlock(NodeAgent& agent, const std::string& cidr);
   Task<> Beat(std::string name);

@@ -28,6 +28,7 @@ struct NodeSite {
   std::unique_ptr<PodAddressPool> addresses;  // null until the node has a block
   std::unique_ptr<EventRecorder> recorder;    // made at the first event
   std::set<std::string> pods;                 // uids of the workers here
+  bool silent = false;                        // cut off: nothing is read or written, nothing started or stopped
 };
 
 // What all workers of the process share.

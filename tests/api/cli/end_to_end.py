@@ -216,6 +216,33 @@ spec:
         self.assertEqual(self.run_ok("get", "pods", "-n", "empty", "-o", "name"), "")
         self.assertEqual(self.run_ok("delete", "cm", "nothing", "--ignore-not-found", "--wait=false"), "")
 
+    def test_a_failed_node_holds_its_pods_until_it_is_restored(self):
+        def pod():
+            done = wherry("get", "pod", "held", "-o", "json", "--data-dir", self.up.data_dir)
+            return json.loads(done[1]) if done[0] == 0 else None
+
+        manifest = self.file("held.yaml", """
+apiVersion: v1
+kind: Pod
+metadata: {name: held}
+spec:
+  terminationGracePeriodSeconds: 1
+  containers:
+  - {name: main, image: local, command: [sh, -c, "exec sleep 600"]}
+""")
+        self.run_ok("apply", "-f", manifest, "--wait")
+        node = pod()["spec"]["nodeName"]
+        self.assertIn(f"node/{node} failed", self.run_ok("node", "fail", node))
+        self.run_ok("delete", "pod", "held", "--no-wait")
+        time.sleep(3)
+        self.assertIn("deletionTimestamp", pod()["metadata"])  # nobody confirms its end
+        self.assertIn(f"node/{node} restored", self.run_ok("node", "restore", node))
+        deadline = time.monotonic() + LIMIT
+        while pod() is not None:
+            self.assertLess(time.monotonic(), deadline)
+            time.sleep(0.05)
+        self.assertIn("not found", self.run_bad("node", "fail", "nobody"))
+
     def test_mistakes_are_named(self):
         for arguments, words in (
                 (["get", "podz"], 'the server doesn\'t have a resource type "podz"; did you mean "pods"?'),
