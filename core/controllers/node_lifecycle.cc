@@ -73,6 +73,11 @@ std::vector<Taint> TaintsFor(const NodeView& node, Time now) {
   return out;
 }
 
+struct LeaseView {
+  explicit LeaseView(const Json& lease) : seconds(IntAt(lease, "spec.leaseDurationSeconds")) {}
+  int64_t seconds;
+};
+
 class NodeKeeper : public std::enable_shared_from_this<NodeKeeper> {
  public:
   explicit NodeKeeper(RuntimeContext context) : context_(context), events_(context, "node-controller") {
@@ -89,6 +94,14 @@ class NodeKeeper : public std::enable_shared_from_this<NodeKeeper> {
       if (same) return;  // a heartbeat
     }
     queue.Add(event.object->name());
+  }
+
+  // Of leases only one that promises less than the last matters: a look was planned for when that would end.
+  static void OnLease(const Event& event, WorkQueue& queue) {
+    if (event.type != EventType::kModified || !event.previous || event.object->ns() != kLeaseNamespace) return;
+    if (event.object->view<LeaseView>().seconds < event.previous->view<LeaseView>().seconds) {
+      queue.Add(event.object->name());
+    }
   }
 
   Task<ReconcileResult> Reconcile(std::string name) {
@@ -218,7 +231,8 @@ ControllerSpec NodeLifecycleController(RuntimeContext context) {
   auto self = std::make_shared<NodeKeeper>(context);
   ControllerSpec spec;
   spec.name = "node-lifecycle-controller";
-  spec.watches = {{std::string(resources::kNodes), NodeKeeper::OnNode}};
+  spec.watches = {{std::string(resources::kNodes), NodeKeeper::OnNode},
+                  {std::string(resources::kLeases), NodeKeeper::OnLease}};
   spec.reconcile = [self](std::string key) { return self->Reconcile(std::move(key)); };
   return spec;
 }

@@ -11,8 +11,8 @@ inline constexpr Duration kNodeGrace = std::chrono::seconds(40);
 // (Kubernetes: "Taint nodes by condition"): not-ready and unreachable with NoSchedule and NoExecute, pressure, network
 // and spec.unschedulable with NoSchedule.
 //
-// Leases are not watched: a node's silence is found by one timer per node that reads the lease when it fires, so
-// renewals cost nothing here. A jump of the wall clock (a laptop that slept) and the start of the server give every
+// Renewals of leases cost nothing here: a node's silence is found by one timer per node that reads the lease when it
+// fires. A jump of the wall clock (a laptop that slept) and the start of the server give every
 // node its full grace again.
 ControllerSpec NodeLifecycleController(RuntimeContext context);
 

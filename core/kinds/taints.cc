@@ -93,7 +93,7 @@ std::string Taint::ToString() const {
 }
 
 Json ToJson(const Taint& taint) {
-  Json out = {{"key", taint.key}, {"effect", TaintEffectName(taint.effect)}};
+  Json out = {{"key", taint.key}, {"effect", std::string(TaintEffectName(taint.effect))}};
   if (!taint.value.empty()) out["value"] = taint.value;
   if (!taint.time_added.empty()) out["timeAdded"] = taint.time_added;
   return out;
