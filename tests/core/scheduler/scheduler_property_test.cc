@@ -165,6 +165,7 @@ class World {
     if (Below(3) == 0) EndOne();
     switch (Below(4)) {
       case 0:
+      case 2:
         Settle();
         break;
       case 1:
@@ -403,7 +404,7 @@ TEST_CASE("Scheduler property: no rule is ever broken, and nothing that fits is 
   spdlog::set_level(spdlog::level::info);
   // It was not for want of work.
   CHECK(bound > 3000);
-  CHECK(checked > 1000);
+  CHECK(checked > 400);
   CHECK(evicted > 300);
 }
 
