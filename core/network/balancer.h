@@ -1,0 +1,47 @@
+#pragma once
+
+#include <cstdint>
+#include <list>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "core/network/service_rule.h"
+
+namespace wherry {
+
+// Which backends a client of one port should try, in order: the ready ones round robin; when none is ready, those that
+// still serve while they terminate. With affinity a client's last backend comes first as long as it may be used.
+// Proxy thread only.
+class Balancer {
+ public:
+  void Set(std::vector<Backend> backends, Duration affinity);
+
+  // The backends to try. `node` restricts them to one node ("" = any). Empty = refuse.
+  std::vector<Backend> Order(uint32_t client, const std::string& node, Duration now);
+  // The client was served by `backend`.
+  void Served(uint32_t client, const Backend& backend, Duration now);
+
+  // Whether anybody could be served.
+  bool usable() const { return !ready_.empty() || !serving_.empty(); }
+  // Whether traffic may (still) go to this backend.
+  bool Uses(const Backend& backend) const;
+
+ private:
+  static constexpr size_t kMaxClients = 16384;
+  struct Kept {
+    uint32_t address;
+    uint16_t port;
+    Duration last;
+    std::list<uint32_t>::iterator recency;
+  };
+  const std::vector<Backend>& Usable() const { return ready_.empty() ? serving_ : ready_; }
+
+  std::vector<Backend> ready_, serving_;
+  Duration affinity_{0};
+  uint64_t turn_ = 0;
+  std::unordered_map<uint32_t, Kept> kept_;  // by client
+  std::list<uint32_t> recency_;              // newest first
+};
+
+}  // namespace wherry

@@ -1,0 +1,69 @@
+#pragma once
+
+#include <asio/io_context.hpp>
+#include <asio/ip/tcp.hpp>
+#include <functional>
+#include <memory>
+#include <vector>
+
+#include "core/network/service_rule.h"
+#include "core/runtime/clock.h"
+
+namespace wherry {
+
+// One client's connection and the one to its backend, and the bytes between them, both ways. The backends are tried in
+// order until one accepts. Reads only what it could pass on (back-pressure), passes on the end of either half by
+// itself (half-close) and a reset as a reset. Small exchanges are copied through one buffer; once a way carries much
+// it goes through a pipe, which costs no copy (splice(2)).
+//
+// Proxy thread only. Keeps itself alive while it waits; `on_end` is called once, when everything is closed.
+class TcpRelay : public std::enable_shared_from_this<TcpRelay> {
+ public:
+  using Connected = std::function<void(const Backend&)>;
+  // Takes ownership of the accepted `client`.
+  TcpRelay(asio::io_context& io, Clock& clock, int client, std::function<void(TcpRelay*)> on_end);
+  ~TcpRelay();
+
+  // `connected` hears who took it.
+  void Start(std::vector<Backend> backends, Connected connected);
+  // Ends at once, both sides with a reset.
+  void Abort();
+
+ private:
+  using Socket = asio::ip::tcp::socket;
+  // One of the two directions.
+  struct Way {
+    Socket& from;
+    Socket& to;
+    int pipe_out = -1, pipe_in = -1;  // once it carries much
+    size_t in_pipe = 0;
+    std::vector<char> left{};  // read but not yet passed on, when there is no pipe
+    bool ended = false;        // the reader's side has sent everything
+    bool done = false;         // and it was passed on
+  };
+  enum class Fill { kSome, kLittle, kNothing, kEnd, kBroken };
+
+  void TryNext();
+  void Begin();
+  void Pump(Way& way);
+  Fill Read(Way& way);
+  Fill Copy(Way& way);
+  bool Flush(Way& way, bool* blocked);
+  void OpenPipe(Way& way);
+  void AwaitRead(Way& way);
+  void AwaitWrite(Way& way);
+  void End(bool reset);
+
+  asio::io_context& io_;
+  Clock& clock_;
+  Socket client_, backend_;
+  Way up_, down_;  // from the client, to the client
+  std::function<void(TcpRelay*)> on_end_;
+  std::vector<Backend> backends_;
+  size_t next_ = 0;
+  Connected connected_;
+  Clock::TimerId timer_ = 0;
+  bool over_ = false;
+};
+
+}  // namespace wherry
