@@ -10,6 +10,7 @@
 
 #include "core/agent/images.h"
 #include "core/agent/pod_env.h"
+#include "core/agent/service_env.h"
 #include "core/runtime/object_view.h"
 
 namespace wherry {
@@ -138,16 +139,8 @@ class Builder {
         {"WHERRY_CONTAINER_DIR", directory_.string()},
         {"WHERRY_IMAGE", StringAt(container_, "image")},
         {"WHERRY_USER", UserName()}};
-    if (!options_.service_host.empty()) {
-      const std::string& host = options_.service_host;
-      const std::string& port = options_.service_port;
-      for (auto [name, value] : {std::pair{"KUBERNETES_SERVICE_HOST", host},
-                                 {"KUBERNETES_SERVICE_PORT", port},
-                                 {"KUBERNETES_SERVICE_PORT_HTTPS", port},
-                                 {"KUBERNETES_PORT", "tcp://" + host + ":" + port}}) {
-        env_.emplace_back(name, value);
-      }
-    }
+    for (auto& [name, value] : ServiceVariables(cache_, pod_, options_.service_host, options_.service_port))
+      SetVariable(env_, std::move(name), std::move(value));
     if (image_) {
       for (const auto& [name, value] : image_->env) SetVariable(env_, name, ExpandVariables(value, env_));
     }
