@@ -83,6 +83,11 @@ void AddUpCommand(CLI::App& app, int* exit_code) {
       "--pod-cidr", flags->cluster.pod_cidr,
       "where nodes get their /24 of pod addresses, within 127.0.0.0/8 (default: a part of 127.64.0.0/10 chosen by the "
       "data directory)");
+  up->add_option("--service-cidr", flags->cluster.service_cidr,
+                 "where Services get their cluster IPs, within 127.0.0.0/8 (default: a part of 127.128.0.0/9 chosen by "
+                 "the data directory, and kept)");
+  up->add_flag("--services,!--no-services", flags->cluster.serve_services,
+               "serve Services: cluster IPs, node ports and DNS (the default)");
   up->add_option("--durability", flags->durability,
                  "full: fsync every commit; normal: survive a crash of the process; memory: for tests")
       ->capture_default_str()

@@ -10,6 +10,7 @@
 #include <asio/signal_set.hpp>
 #include <csignal>
 #include <filesystem>
+#include <fstream>
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <utility>
@@ -30,11 +31,43 @@ namespace fs = std::filesystem;
 
 constexpr int kPortOffset = 8000;
 
-// Where in 127.64.0.0/10 the nodes of a data directory begin: one of 1,024 places, always the same for a directory.
-uint32_t FirstBlock(const std::string& data_dir) {
+// One of 1,024 places, always the same for a directory.
+uint32_t PlaceOf(const std::string& data_dir) {
   uint32_t hash = 2166136261u;  // FNV-1a
   for (unsigned char c : data_dir) hash = (hash ^ c) * 16777619u;
-  return (hash ^ hash >> 16) % 1024 * 16;
+  return (hash ^ hash >> 16) % 1024;
+}
+
+// Where in 127.64.0.0/10 the nodes of a data directory begin.
+uint32_t FirstBlock(const std::string& data_dir) { return PlaceOf(data_dir) * 16; }
+
+Result<Cidr> ParseServiceCidr(const std::string& text, const std::string& where) {
+  Result<Cidr> range = Cidr::Parse(text);
+  if (!range.ok()) return range.status();
+  if ((range->base >> 24) != 127 || range->bits < 12 || range->bits > 24)
+    return Status(Reason::kInvalid, where + " " + text + " is not a block of a /12 to a /24 within 127.0.0.0/8");
+  return range;
+}
+
+// The range of cluster IPs. It is written down at the first start, so that it outlives a move of the directory; one
+// that is older than this has the range that all clusters shared then.
+Result<Cidr> ServiceRange(const ClusterOptions& options) {
+  const std::string path = options.data_dir + "/wherry.service-cidr";
+  std::string text = options.service_cidr;
+  if (text.empty()) {
+    std::ifstream file(path);
+    std::getline(file, text);
+    if (!text.empty()) return ParseServiceCidr(text, path + ":");
+    std::error_code error;
+    text = fs::exists(options.data_dir + "/wherry.db", error)
+               ? "127.96.0.0/16"
+               : Cidr{0x7f800000 + (PlaceOf(options.data_dir) << 13), 19}.ToString();
+  }
+  Result<Cidr> range = ParseServiceCidr(text, "--service-cidr");
+  if (!range.ok()) return range;
+  const Status written = http::WritePrivateFile(path, range->ToString() + "\n");
+  if (!written.ok()) return written;
+  return range;
 }
 
 // The directory exists, is ours and writable: else one clear line.
@@ -183,13 +216,21 @@ Result<std::unique_ptr<Cluster>> Cluster::Open(ClusterOptions options) {
     plane.agent.first_block = FirstBlock(options.data_dir);
   }
   plane.agent.privileged_port_offset = ::geteuid() == 0 ? 0 : kPortOffset;
+  const Result<Cidr> services = ServiceRange(options);
+  if (!services.ok()) return services.status();
+  plane.services.network = services->base;
+  plane.services.prefix = services->bits;
+  if (options.serve_services) {
+    plane.network.emplace();
+    plane.network->privileged_port_offset = plane.agent.privileged_port_offset;
+  }
 
   http::ServerOptions server;
   server.address = options.address;
   server.port = options.port;
   http::PkiOptions pki;
   pki.data_dir = options.data_dir;
-  pki.service_ip = "127.96.0.1";
+  pki.service_ip = FormatAddress(services->base + 1);
   if (options.address != "127.0.0.1") pki.extra_names.push_back(options.address);
   Result<http::Pki> keys = http::Pki::LoadOrCreate(pki, state->clock->Now());
   if (!keys.ok()) return keys.status();
@@ -209,6 +250,7 @@ Result<std::unique_ptr<Cluster>> Cluster::Open(ClusterOptions options) {
   }
   const uint16_t port = state->server->port();
   plane.api_port = port;
+  plane.api_address = options.address == "0.0.0.0" ? "127.0.0.1" : options.address;
   plane.ca_certificate = state->pki.authority.certificate;
   plane.agent.service_host = options.address;
   plane.agent.service_port = std::to_string(port);

@@ -20,6 +20,11 @@ struct ClusterOptions {
   // Where nodes get their /24 of pod addresses, within 127.0.0.0/8. "" = 127.64.0.0/10, beginning at a place of its own
   // for each data directory, so that clusters on one machine keep out of each other's way.
   std::string pod_cidr;
+  // Where Services get their cluster IPs, within 127.0.0.0/8. "" = the range this directory has had so far; at first a
+  // /19 of 127.128.0.0/9 of its own for each directory. Addresses given before stay as they are.
+  std::string service_cidr;
+  // Serve Services: cluster IPs, node ports and DNS.
+  bool serve_services = true;
   Durability durability = Durability::kFull;
   // On Stop: end the pods' processes, or leave them to be adopted by the next server over the same data directory.
   bool stop_pods = false;

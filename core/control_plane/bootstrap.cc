@@ -3,7 +3,9 @@
 #include <nlohmann/json.hpp>
 #include <vector>
 
+#include "core/kinds/fields.h"
 #include "core/kinds/resources.h"
+#include "core/kinds/service_view.h"
 #include "core/kinds/storage_view.h"
 
 namespace wherry {
@@ -15,7 +17,7 @@ struct Row {
   Json object;
 };
 
-std::vector<Row> Rows(const std::string& address, int port) {
+std::vector<Row> Rows(const BootstrapAddresses& addresses) {
   std::vector<Row> rows;
   for (const char* name : {"default", "kube-system", "kube-public", "kube-node-lease"}) {
     rows.push_back({resources::kNamespaces, "", {{"metadata", {{"name", name}}}}});
@@ -45,22 +47,100 @@ std::vector<Row> Rows(const std::string& address, int port) {
        {{"metadata", {{"name", "kubernetes"}, {"labels", {{"component", "apiserver"}, {"provider", "kubernetes"}}}}},
         {"spec",
          {{"type", "ClusterIP"},
-          {"clusterIP", address},
-          {"ports", Json::array({{{"name", "https"}, {"protocol", "TCP"}, {"port", 443}, {"targetPort", port}}})}}}}});
+          {"clusterIP", addresses.kubernetes},
+          {"ports",
+           Json::array(
+               {{{"name", "https"}, {"protocol", "TCP"}, {"port", 443}, {"targetPort", addresses.api_port}}})}}}}});
+  if (!addresses.dns.empty()) {
+    rows.push_back(
+        {resources::kServices,
+         "kube-system",
+         {{"metadata",
+           {{"name", "kube-dns"},
+            {"labels",
+             {{"k8s-app", "kube-dns"}, {"kubernetes.io/cluster-service", "true"}, {"kubernetes.io/name", "CoreDNS"}}}}},
+          {"spec",
+           {{"type", "ClusterIP"},
+            {"clusterIP", addresses.dns},
+            {"ports", Json::array({{{"name", "dns"}, {"protocol", "UDP"}, {"port", 53}},
+                                   {{"name", "dns-tcp"}, {"protocol", "TCP"}, {"port", 53}}})}}}}});
+  }
   return rows;
+}
+
+// What leads from the kubernetes Service to the API server, in both forms. Nobody mirrors them.
+std::vector<Row> ApiServerEndpoints(const BootstrapAddresses& addresses) {
+  const Json port = {{"name", "https"}, {"protocol", "TCP"}, {"port", addresses.api_port}};
+  std::vector<Row> rows;
+  rows.push_back(
+      {resources::kEndpoints,
+       "default",
+       {{"metadata", {{"name", "kubernetes"}, {"labels", {{"endpointslice.kubernetes.io/skip-mirror", "true"}}}}},
+        {"subsets",
+         Json::array({{{"addresses", Json::array({{{"ip", addresses.api}}})}, {"ports", Json::array({port})}}})}}});
+  rows.push_back(
+      {resources::kEndpointSlices,
+       "default",
+       {{"metadata", {{"name", "kubernetes"}, {"labels", {{kServiceNameLabel, "kubernetes"}}}}},
+        {"addressType", "IPv4"},
+        {"endpoints", Json::array({{{"addresses", Json::array({addresses.api})}, {"conditions", {{"ready", true}}}}})},
+        {"ports", Json::array({port})}}});
+  return rows;
+}
+
+Status UnlessThere(const Status& status) { return status.reason() == Reason::kAlreadyExists ? Status() : status; }
+
+// The API server's address as it is now. The fields of the rows replace the stored ones.
+Task<Status> PublishApiServer(Client& client, BootstrapAddresses addresses) {
+  std::vector<Row> rows = ApiServerEndpoints(addresses);
+  for (Row& row : rows) {
+    const ObjectPtr stored = client.cache().Get(row.resource, row.ns, "kubernetes");
+    Status status;
+    if (!stored) {
+      Result<ObjectPtr> created = co_await client.Create(std::string(row.resource), row.ns, std::move(row.object));
+      status = UnlessThere(created.status());
+    } else {
+      Json document = *stored->json();
+      for (auto& [field, value] : row.object.items()) {
+        if (field != "metadata") document[field] = std::move(value);
+      }
+      if (document == *stored->json()) continue;
+      Result<ObjectPtr> updated = co_await client.Update(std::string(row.resource), std::move(document));
+      status = updated.status();
+    }
+    if (!status.ok()) co_return status;
+  }
+  const ObjectPtr service = client.cache().Get(resources::kServices, "default", "kubernetes");
+  if (service) {
+    Json document = *service->json();
+    Json& ports = document["spec"]["ports"];
+    if (ports.is_array() && ports.size() == 1 && IntAt(ports[0], "targetPort") != addresses.api_port) {
+      ports[0]["targetPort"] = addresses.api_port;
+      Result<ObjectPtr> updated = co_await client.Update(std::string(resources::kServices), std::move(document));
+      if (!updated.ok()) co_return updated.status();
+    }
+  }
+  co_return Status();
 }
 
 }  // namespace
 
-Task<Status> Bootstrap(Client& client, std::string address, int port) {
-  std::vector<Row> rows = Rows(address, port);
+Task<Status> Bootstrap(Client& client, BootstrapAddresses addresses) {
+  std::vector<Row> rows = Rows(addresses);
   for (Row& row : rows) {
     const std::string name = row.object["metadata"]["name"];
     if (client.cache().Get(row.resource, row.ns, name)) continue;
+    Json again = row.object;
     Result<ObjectPtr> created = co_await client.Create(std::string(row.resource), row.ns, std::move(row.object));
+    if (created.status().reason() == Reason::kInvalid && row.resource == resources::kServices) {
+      // Its address has been given to somebody else: any other will do.
+      again["spec"].erase("clusterIP");
+      created = co_await client.Create(std::string(row.resource), row.ns, std::move(again));
+    }
     if (!created.ok() && created.status().reason() != Reason::kAlreadyExists) co_return created.status();
   }
-  co_return Status();
+  Status published = co_await PublishApiServer(client, addresses);
+  co_return published;
 }
 
 }  // namespace wherry

@@ -6,9 +6,18 @@
 
 namespace wherry {
 
-// The objects every cluster begins with: the system namespaces, the two system priority classes, the
-// default storage class and the default/kubernetes Service. `address` is that Service's cluster IP, `port` the server's own port on 127.0.0.1.
-// Creates what is absent and leaves what is there alone. The first error that is not "already exists" ends it.
-Task<Status> Bootstrap(Client& client, std::string address, int port);
+// Where what the cluster itself serves is found.
+struct BootstrapAddresses {
+  std::string kubernetes;  // cluster IP of default/kubernetes
+  std::string api;         // where the API server listens: the endpoint of that Service
+  int api_port = 6443;
+  std::string dns;  // cluster IP of kube-system/kube-dns; "" = there is no responder
+};
+
+// The objects every cluster begins with: the system namespaces, the two system priority classes, the default storage
+// class, and the Services of the API server and the DNS responder. Creates what is absent and leaves what is there
+// alone, but for the API server's address, which may be another at each start. The first error that is not "already
+// exists" ends it.
+Task<Status> Bootstrap(Client& client, BootstrapAddresses addresses);
 
 }  // namespace wherry

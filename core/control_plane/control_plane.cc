@@ -4,9 +4,9 @@
 #include <utility>
 
 #include "core/control_plane/bootstrap.h"
+#include "core/kinds/resources.h"
 #include "core/registry/admission.h"
 #include "core/registry/indexes.h"
-#include "core/registry/service_addresses.h"
 
 namespace wherry {
 namespace {
@@ -43,9 +43,10 @@ Result<std::unique_ptr<ControlPlane>> ControlPlane::Open(ControlPlaneOptions opt
 
   plane->registry_ = std::make_unique<Registry>(*plane->catalog_, *plane->store_, cache, clock, plane->options_.seed);
   for (const Admission& admission : BuiltInAdmissions()) plane->registry_->AddAdmission(admission);
-  auto addresses = std::make_shared<ServiceAddresses>(*plane->registry_, ServiceAddressOptions());
+  auto addresses = std::make_shared<ServiceAddresses>(*plane->registry_, plane->options_.services);
   plane->registry_->AddAdmission(ServiceAddresses::Rule(addresses));
-  plane->kubernetes_address_ = addresses->first();
+  plane->addresses_ = {addresses->first(), plane->options_.api_address, plane->options_.api_port, ""};
+  if (plane->options_.network) plane->addresses_.dns = addresses->dns();
   plane->client_ = NewLocalClient(*plane->registry_, "system:wherry");
 
   const ControllerSettings settings{*plane->catalog_, plane->options_.ca_certificate};
@@ -68,7 +69,7 @@ RuntimeContext ControlPlane::ContextFor(const std::string& name) {
 }
 
 Task<Status> ControlPlane::Bootstrap() {
-  Status status = co_await wherry::Bootstrap(*client_, kubernetes_address_, options_.api_port);
+  Status status = co_await wherry::Bootstrap(*client_, addresses_);
   co_return status;
 }
 
@@ -76,6 +77,7 @@ Task<Status> ControlPlane::Start() {
   for (const auto& controller : controllers_) controller->Start();
   scheduler_->Start();
   Compact();
+  StartNetwork();
   Status status = co_await agents_->Start();
   co_return status;
 }
@@ -83,9 +85,20 @@ Task<Status> ControlPlane::Start() {
 void ControlPlane::Stop() {
   clock_.Cancel(compaction_);
   compaction_ = 0;
+  if (network_) network_->Stop();
   if (agents_) agents_->Stop();
   if (scheduler_) scheduler_->Stop();
   for (auto it = controllers_.rbegin(); it != controllers_.rend(); ++it) (*it)->Stop();
+}
+
+void ControlPlane::StartNetwork() {
+  if (!options_.network) return;
+  NetworkOptions network = *options_.network;
+  const auto [ns, name] = SplitKey(network.dns.service);
+  const ObjectPtr dns = cache_->Get(resources::kServices, ns, name);
+  network.dns.address = dns ? ParseIpv4(dns->view<ServiceView>().cluster_ip) : 0;
+  network_ = std::make_unique<ServiceNetwork>(ContextFor("service-network"), std::move(network));
+  network_->Start();
 }
 
 void ControlPlane::Compact() {

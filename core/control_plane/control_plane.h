@@ -3,12 +3,16 @@
 #include <asio/any_io_executor.hpp>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "core/agent/node_agent_pool.h"
+#include "core/control_plane/bootstrap.h"
 #include "core/controllers/controllers.h"
+#include "core/network/service_network.h"
 #include "core/registry/registry.h"
+#include "core/registry/service_addresses.h"
 #include "core/runtime/controller.h"
 #include "core/scheduler/scheduler.h"
 #include "store/object_store.h"
@@ -16,10 +20,15 @@
 namespace wherry {
 
 struct ControlPlaneOptions {
-  StoreOptions store;          // `post` and `now` are filled in by the control plane
-  uint64_t seed = 0;           // 0 = from the system's entropy
-  std::string ca_certificate;  // PEM, published as kube-root-ca.crt
-  int api_port = 6443;         // where the kubernetes Service leads
+  StoreOptions store;                     // `post` and `now` are filled in by the control plane
+  uint64_t seed = 0;                      // 0 = from the system's entropy
+  std::string ca_certificate;             // PEM, published as kube-root-ca.crt
+  std::string api_address = "127.0.0.1";  // where the kubernetes Service leads
+  int api_port = 6443;
+  ServiceAddressOptions services;  // the range of cluster IPs
+  // Serves the Services, with real sockets on a thread of its own; its DNS address is found out from the kube-dns
+  // Service. Empty = nobody does.
+  std::optional<NetworkOptions> network;
   AgentOptions agent;
   // Gives what runs the pods of nodes that are not simulated, which outlives the control plane. Called once the store
   // is open and locked, so that a start that is refused starts nothing. Empty = those pods are simulated too.
@@ -58,6 +67,7 @@ class ControlPlane {
  private:
   ControlPlane(ControlPlaneOptions options, asio::any_io_executor executor, Clock& clock);
   void Compact();
+  void StartNetwork();
 
   const ControlPlaneOptions options_;
   asio::any_io_executor executor_;
@@ -67,7 +77,7 @@ class ControlPlane {
   std::unique_ptr<WatchCache> cache_;
   std::unique_ptr<ObjectStore> store_;
   std::unique_ptr<Registry> registry_;
-  std::string kubernetes_address_;
+  BootstrapAddresses addresses_;
   std::vector<std::unique_ptr<Client>> clients_;
   std::unique_ptr<Client> client_;
   std::vector<std::unique_ptr<Controller>> controllers_;
@@ -75,6 +85,7 @@ class ControlPlane {
   SimulatedRuntime stand_in_;  // for options_.processes when there is none
   std::unique_ptr<Scheduler> scheduler_;
   std::unique_ptr<NodeAgentPool> agents_;
+  std::unique_ptr<ServiceNetwork> network_;
   Clock::TimerId compaction_ = 0;
 };
 

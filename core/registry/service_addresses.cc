@@ -36,6 +36,7 @@ Status Refused(const AdmissionRequest& request, std::string field, std::string m
 }  // namespace
 
 std::string ServiceAddresses::first() const { return Text(options_.network + 1); }
+std::string ServiceAddresses::dns() const { return Text(options_.network + 10); }
 
 Admission ServiceAddresses::Rule(std::shared_ptr<ServiceAddresses> self) {
   return {"ServiceAddresses", [self = std::move(self)](AdmissionRequest& request, const WatchCache& cache) {
@@ -90,12 +91,12 @@ Status ServiceAddresses::GiveAddress(AdmissionRequest& request, const WatchCache
                            ": provided IP is already allocated");
       }
     } else {
-      // A random place, so that an address given back is not given again at once; the first is the kubernetes
-      // Service's.
-      const uint32_t usable = size - 3;
+      // A random place, so that an address given back is not given again at once.
+      const uint32_t begin = size > 64 ? 16 : 2;
+      const uint32_t usable = size - begin - 1;
       const uint32_t start = static_cast<uint32_t>(registry_.Random(usable));
       for (uint32_t i = 0; i < usable && address.empty(); ++i) {
-        const std::string candidate = Text(options_.network + 2 + (start + i) % usable);
+        const std::string candidate = Text(options_.network + begin + (start + i) % usable);
         if (!taken.contains(candidate) && (request.dry_run || Reserve(candidate))) address = candidate;
       }
       if (address.empty()) return Status::Internal("failed to allocate a cluster IP: the range is full");

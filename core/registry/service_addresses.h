@@ -26,6 +26,8 @@ class ServiceAddresses {
   static Admission Rule(std::shared_ptr<ServiceAddresses> self);
   // The first address of the range: the kubernetes Service's.
   std::string first() const;
+  // The tenth: the DNS responder's. Addresses are given out from the sixteenth on, so that these stay free.
+  std::string dns() const;
 
  private:
   Status Admit(AdmissionRequest& request, const WatchCache& cache);
