@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <csignal>
 #include <nlohmann/json.hpp>
 
 #include "core/kinds/resources.h"
@@ -119,6 +120,19 @@ ImageView::ImageView(const Json& image) : name(StringAt(image, "metadata.name"))
   root_directory = StringAt(spec, "rootDirectory");
   user = StringAt(spec, "user");
   package = StringAt(spec, "package");
+  stop_signal = StringAt(spec, "stopSignal");
+}
+
+int StopSignal(const WatchCache& cache, const Json& container) {
+  static constexpr std::pair<std::string_view, int> kSignals[] = {
+      {"SIGINT", SIGINT}, {"SIGQUIT", SIGQUIT}, {"SIGHUP", SIGHUP}, {"SIGUSR1", SIGUSR1}, {"SIGUSR2", SIGUSR2}};
+  if (!Strings(container, "command").empty()) return SIGTERM;
+  const ObjectPtr image = FindImage(cache, StringAt(container, "image"));
+  if (!image) return SIGTERM;
+  for (const auto& [name, number] : kSignals) {
+    if (image->view<ImageView>().stop_signal == name) return number;
+  }
+  return SIGTERM;
 }
 
 ObjectPtr FindImage(const WatchCache& cache, std::string_view reference) {

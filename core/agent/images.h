@@ -36,7 +36,7 @@ struct ImageView {
   std::vector<std::string> command, args;
   std::vector<std::string> programs;  // that must be installed, besides the command's first word
   std::vector<std::pair<std::string, std::string>> env;
-  std::string working_dir, root_directory, user, package;
+  std::string working_dir, root_directory, user, package, stop_signal;
   std::vector<File> files;
 };
 
@@ -51,6 +51,9 @@ ObjectPtr FindImage(const WatchCache& cache, std::string_view reference);
 // What a container runs: its own command and args over the image's, as Kubernetes combines them. Empty = nothing to
 // run.
 std::vector<std::string> CombineCommand(const Json& container, const ImageView* image);
+
+// What asks a container to end: its image's stopSignal while it runs the image's own program, else SIGTERM.
+int StopSignal(const WatchCache& cache, const Json& container);
 
 // The refusal for a container without a command whose image nobody knows: says how to add it.
 Status UnknownImage(const std::string& reference);

@@ -7,6 +7,7 @@
 #include <nlohmann/json.hpp>
 
 #include "core/agent/claimed_volumes.h"
+#include "core/agent/images.h"
 #include "core/agent/pod_env.h"
 #include "core/agent/simulation.h"
 #include "core/kinds/quantity.h"
@@ -301,13 +302,18 @@ Task<> PodWorker::Act(PodAction action) {
       record_.containers[action.container].term_sent = true;
       Record(EventType::kNormal, "Killing", "Stopping container " + info_.containers[action.container].name,
              action.container);
-      co_await SignalContainer(action.container, SIGTERM);
+      co_await SignalContainer(action.container, StopSignalOf(action.container));
       break;
     case PodAction::Kind::kKill:
       record_.containers[action.container].kill_sent = true;
       co_await SignalContainer(action.container, SIGKILL);
       break;
   }
+}
+
+int PodWorker::StopSignalOf(size_t i) const {
+  const JsonPtr document = pod_->json();
+  return StopSignal(services_.context.client.cache(), ContainerAt(*document, i));
 }
 
 Task<> PodWorker::SignalContainer(size_t i, int signal) {

@@ -86,6 +86,7 @@ class PodWorker : public std::enable_shared_from_this<PodWorker> {
   void StartFailed(size_t i, int attempt, const Status& why);
   void Started(size_t i, int attempt, const ContainerState& state);
   void ApplyExit(Run& run, const ContainerState& state) const;
+  int StopSignalOf(size_t i) const;
   Task<> SignalContainer(size_t i, int signal);
   Task<Status> WriteStatus(const Json& status);
   Task<> ForgetEnded();

@@ -100,7 +100,7 @@ Task<Status> SimulatedRuntime::Signal(std::string id, int signal) {
   const ContainerSimulation& behaviour = it->second.behaviour;
   if (signal == SIGKILL) {
     ExitAfter(id, Duration::zero(), 137, SIGKILL);
-  } else if (signal == SIGTERM && !behaviour.ignores_term) {
+  } else if (!behaviour.ignores_term) {
     ExitAfter(id, behaviour.stop_latency, behaviour.stop_exit_code, 0);
   }
   co_return Status();

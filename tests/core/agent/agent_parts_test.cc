@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include <catch2/catch.hpp>
+#include <csignal>
 #include <filesystem>
 #include <fstream>
 #include <nlohmann/json.hpp>
@@ -13,6 +14,7 @@
 #include "core/agent/images.h"
 #include "core/agent/pod_env.h"
 #include "core/agent/pod_volumes.h"
+#include "core/agent/service_env.h"
 #include "core/agent/simulation.h"
 #include "core/kinds/resources.h"
 
@@ -188,6 +190,61 @@ TEST_CASE("a container's environment") {
   }
   CHECK(FindVariable(*env, "MAYBE") == nullptr);
   CHECK(FindVariable(*env, "P_bad=name") == nullptr);
+}
+
+TEST_CASE("what asks a container to end") {
+  Cache c;
+  c.Put("images.wherry.dev",
+        R"json({"metadata":{"name":"web"},"spec":{"references":["web"],"command":["web"],"stopSignal":"SIGQUIT"}})json");
+  c.Put("images.wherry.dev", R"json({"metadata":{"name":"db"},"spec":{"references":["db"],"command":["db"]}})json");
+  const auto of = [&](const char* container) { return StopSignal(c.cache, Json::parse(container)); };
+  CHECK(of(R"json({"image":"web:1"})json") == SIGQUIT);
+  CHECK(of(R"json({"image":"web:1","args":["x"]})json") == SIGQUIT);
+  CHECK(of(R"json({"image":"web:1","command":["other"]})json") == SIGTERM);
+  CHECK(of(R"json({"image":"db"})json") == SIGTERM);
+  CHECK(of(R"json({"image":"unknown"})json") == SIGTERM);
+}
+
+TEST_CASE("the variables of Services") {
+  Cache c;
+  const auto put = [&](const char* spec, const char* name, const char* ns) {
+    const std::string text = std::string(R"json({"kind":"Service","metadata":{"name":")json") + name +
+                             R"json(","namespace":")json" + ns + R"json("},"spec":)json" + spec + "}";
+    c.Put("services", text.c_str());
+  };
+  put(R"json({"clusterIP":"127.128.0.1","ports":[{"name":"https","port":443,"protocol":"TCP"}]})json", "kubernetes",
+      "default");
+  put(R"json({"clusterIP":"127.128.0.2","ports":[{"name":"main","port":6379,"protocol":"TCP"},
+      {"name":"by-side","port":53,"protocol":"UDP"}]})json",
+      "redis-primary", "default");
+  put(R"json({"clusterIP":"None","ports":[{"port":1}]})json", "headless", "default");
+  put(R"json({"type":"ExternalName","externalName":"a.b"})json", "outside", "default");
+  put(R"json({"clusterIP":"127.128.0.3","ports":[{"port":80,"protocol":"TCP"}]})json", "web", "elsewhere");
+  const auto text = [](const Environment& env) {
+    std::string out;
+    for (const auto& [name, value] : env) out += name + "=" + value + "\n";
+    return out;
+  };
+  const std::string api =
+      "KUBERNETES_SERVICE_HOST=127.0.0.1\nKUBERNETES_SERVICE_PORT=6443\nKUBERNETES_SERVICE_PORT_HTTPS=6443\n"
+      "KUBERNETES_PORT=tcp://127.0.0.1:6443\nKUBERNETES_PORT_6443_TCP=tcp://127.0.0.1:6443\n"
+      "KUBERNETES_PORT_6443_TCP_PROTO=tcp\nKUBERNETES_PORT_6443_TCP_PORT=6443\n"
+      "KUBERNETES_PORT_6443_TCP_ADDR=127.0.0.1\n";
+  const std::string redis =
+      "REDIS_PRIMARY_SERVICE_HOST=127.128.0.2\nREDIS_PRIMARY_SERVICE_PORT=6379\n"
+      "REDIS_PRIMARY_SERVICE_PORT_MAIN=6379\nREDIS_PRIMARY_SERVICE_PORT_BY_SIDE=53\n"
+      "REDIS_PRIMARY_PORT=tcp://127.128.0.2:6379\nREDIS_PRIMARY_PORT_6379_TCP=tcp://127.128.0.2:6379\n"
+      "REDIS_PRIMARY_PORT_6379_TCP_PROTO=tcp\nREDIS_PRIMARY_PORT_6379_TCP_PORT=6379\n"
+      "REDIS_PRIMARY_PORT_6379_TCP_ADDR=127.128.0.2\nREDIS_PRIMARY_PORT_53_UDP=udp://127.128.0.2:53\n"
+      "REDIS_PRIMARY_PORT_53_UDP_PROTO=udp\nREDIS_PRIMARY_PORT_53_UDP_PORT=53\n"
+      "REDIS_PRIMARY_PORT_53_UDP_ADDR=127.128.0.2\n";
+  Json pod = kPod;
+  CHECK(text(ServiceVariables(c.cache, pod, "127.0.0.1", "6443")) == api + redis);
+  pod["spec"]["enableServiceLinks"] = false;
+  CHECK(text(ServiceVariables(c.cache, pod, "127.0.0.1", "6443")) == api);
+  pod["metadata"]["namespace"] = "elsewhere";
+  pod["spec"].erase("enableServiceLinks");
+  CHECK(ServiceVariables(c.cache, pod, "", "").front().second == "127.128.0.3");
 }
 
 TEST_CASE("references that lead nowhere hold the container") {
