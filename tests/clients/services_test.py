@@ -51,22 +51,24 @@ spec:
 
 
 def pod(name, app, script=WEB, image="busybox", port=8080, more=""):
-    command = "null" if image == "nginx" else '["/usr/bin/python3", "-c", %s]' % repr_yaml(script)
+    command = "null" if image == "nginx" else '["/usr/bin/python3", "-c", %s]' % quoted(script)
     return POD % dict(name=name, app=app, image=image, command=command, port=port, more=more)
 
 
-def repr_yaml(text):
+def quoted(text):
     return '"' + text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n") + '"'
 
 
-def ask(host, port, path="/", source=None):
-    """The body of one request on a connection of its own."""
-    connection = http.client.HTTPConnection(host, port, timeout=10, source_address=source)
+def ask(host, port):
+    """Asks once, on a connection of its own, and tells which pod answered."""
+    connection = http.client.HTTPConnection(host, port, timeout=10)
     try:
-        connection.request("GET", path)
-        return connection.getresponse().read().decode()
+        connection.request("GET", "/")
+        body = connection.getresponse().read().decode()
     finally:
         connection.close()
+    page = re.search(r"Served by pod default/(\S+) on", body)  # nginx's page
+    return page.group(1) if page else body
 
 
 def resolve(server, name, kind=1, tcp=False):
@@ -148,6 +150,11 @@ class Load:
             thread.join()
 
 
+def reachable(port):
+    """Where a low port is served."""
+    return port if port >= 1024 or os.geteuid() == 0 else port + 8000
+
+
 def descriptors(server):
     return len(os.listdir(f"/proc/{server.process.pid}/fd"))
 
@@ -161,37 +168,40 @@ def addresses_of(kubectl, selector):
     return sorted(p["status"].get("podIP", "") for p in kubectl.get("pods", "-l", selector)["items"])
 
 
-def balanced_and_drained(server, kubectl):
-    for i in range(3):
-        kubectl.ok("apply", "-f", "-", stdin=pod(f"web-{i}", "web"))
-    kubectl.ok("expose", "pod", "web-0", "--name=web", "--port=8080", "--target-port=http", "--selector=app=web",
+def balanced_and_drained(server, kubectl, app, **kind):
+    """Three pods behind a Service are asked all the time while each of them is replaced: no request may fail."""
+    three = {f"{app}-{i}" for i in range(3)}
+    for name in sorted(three):
+        kubectl.ok("apply", "-f", "-", stdin=pod(name, app, **kind))
+    kubectl.ok("expose", "pod", f"{app}-0", f"--name={app}", "--port=8080", "--target-port=http", f"--selector=app={app}",
                "--type=NodePort")
-    wait_until(lambda: len(endpoints(kubectl, "web")) == 3, "three endpoints")
-    service = kubectl.get("svc", "web")
+    wait_until(lambda: len(endpoints(kubectl, app)) == 3, "three endpoints")
+    service = kubectl.get("svc", app)
     ip, node_port = service["spec"]["clusterIP"], service["spec"]["ports"][0]["nodePort"]
     nodes = [a["address"] for n in kubectl.get("nodes")["items"] for a in n["status"]["addresses"]
              if a["type"] == "InternalIP"]
-    ready = lambda: {ask(ip, 8080) for _ in range(6)} == {"web-0", "web-1", "web-2"}
-    wait_until(ready, "all three to answer")
+    wait_until(lambda: all(not tries(address, reachable(kind.get("port", 8080))) for address in endpoints(kubectl, app)),
+               "the servers to listen")
+    wait_until(lambda: {ask(ip, 8080) for _ in range(6)} == three, "all three to answer")
     for host in ["127.0.0.1"] + nodes:
-        assert {ask(host, node_port) for _ in range(6)} == {"web-0", "web-1", "web-2"}, host
+        assert {ask(host, node_port) for _ in range(6)} == three, host
 
     before = descriptors(server)
     with Load(ip, 8080) as load:
         generation = 3
         for round_ in range(3):
-            kubectl.ok("apply", "-f", "-", stdin=pod(f"web-{generation}", "web"))
-            kubectl.ok("wait", "--for=condition=Ready", f"pod/web-{generation}", "--timeout=20s")
-            wait_until(lambda: load.answers.get(f"web-{generation}"), "the new pod to be asked")
-            kubectl.ok("delete", "pod", f"web-{generation - 3}")
+            kubectl.ok("apply", "-f", "-", stdin=pod(f"{app}-{generation}", app, **kind))
+            kubectl.ok("wait", "--for=condition=Ready", f"pod/{app}-{generation}", "--timeout=20s")
+            wait_until(lambda: load.answers.get(f"{app}-{generation}"), "the new pod to be asked")
+            kubectl.ok("delete", "pod", f"{app}-{generation - 3}")
             generation += 1
     assert not load.failures, f"{len(load.failures)} of {load.count} requests failed: {load.failures[:3]}"
     print(f"  {load.count} requests, none failed, while 3 of 3 pods were replaced: {load.answers}")
     wait_until(lambda: descriptors(server) <= before + 2, "the proxy to close its connections")
 
     # Nobody left: refused at once, as by a closed port.
-    kubectl.ok("delete", "pod", "-l", "app=web", "--grace-period=0", "--force")
-    wait_until(lambda: not endpoints(kubectl, "web"), "no endpoints")
+    kubectl.ok("delete", "pod", "-l", f"app={app}", "--grace-period=0", "--force")
+    wait_until(lambda: not endpoints(kubectl, app), "no endpoints")
 
     def refused():
         try:
@@ -203,7 +213,7 @@ def balanced_and_drained(server, kubectl):
 
 
 def names(server, kubectl):
-    dns = (kubectl.get("svc", "-n", "kube-system", "kube-dns")["spec"]["clusterIP"], 53 if os.geteuid() == 0 else 8053)
+    dns = (kubectl.get("svc", "-n", "kube-system", "kube-dns")["spec"]["clusterIP"], reachable(53))
     for i in range(2):
         kubectl.ok("apply", "-f", "-", stdin=pod(f"db-{i}", "db", more=f"  hostname: db-{i}\n  subdomain: db\n"))
     kubectl.ok("apply", "-f", "-", stdin="""
@@ -315,7 +325,7 @@ def main():
     first = sorted(found.items())[0][1]
     with Server(sys.argv[1], nodes=3) as server:
         kubectl = Kubectl(first, server)
-        balanced_and_drained(server, kubectl)
+        balanced_and_drained(server, kubectl, "web")
         front = names(server, kubectl)
         environment(server, kubectl, front)
         taken_port(server, kubectl)

@@ -257,6 +257,7 @@ void DnsServer::Follow(DnsQuery query, DnsReply reply, std::string target, size_
     std::optional<DnsReply> more = zone_.Answer(next);
     if (!more) break;
     reply.answers.insert(reply.answers.end(), more->answers.begin(), more->answers.end());
+    reply.code = more->code;  // of where it leads in the end (RFC 6604)
     if (more->answers.size() != 1 || more->answers[0].type != DnsType::kCname)
       return done(WriteDnsReply(query, reply, limit));
     target = more->answers[0].target;
