@@ -2,6 +2,7 @@
 
 #include "core/controllers/daemonset/daemonset_controller.h"
 #include "core/controllers/deployment/deployment_controller.h"
+#include "core/controllers/disruption/disruption_controller.h"
 #include "core/controllers/endpoints/endpoints_controller.h"
 #include "core/controllers/event_ttl.h"
 #include "core/controllers/garbage_collector.h"
@@ -36,6 +37,7 @@ std::span<const ControllerRow> AllControllers() {
       {"endpointslice-controller", [](RuntimeContext c, const Settings&) { return EndpointSliceController(c); }},
       {"endpointslicemirroring-controller",
        [](RuntimeContext c, const Settings&) { return EndpointSliceMirroringController(c); }},
+      {"disruption-controller", [](RuntimeContext c, const Settings&) { return DisruptionController(c); }},
       {"statefulset-controller", [](RuntimeContext c, const Settings&) { return StatefulSetController(c); }},
       {"deployment-controller", [](RuntimeContext c, const Settings&) { return DeploymentController(c); }},
       {"replicaset-controller", [](RuntimeContext c, const Settings&) { return ReplicaSetController(c); }},

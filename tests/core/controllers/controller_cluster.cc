@@ -90,6 +90,9 @@ T ControllerCluster::Run(Task<T> task) {
   return std::move(*answer);
 }
 
+template wherry::Status ControllerCluster::Run(Task<wherry::Status> task);
+template Result<ObjectPtr> ControllerCluster::Run(Task<Result<ObjectPtr>> task);
+
 void ControllerCluster::Settle() {
   do {
     io_.restart();
