@@ -42,7 +42,7 @@ Result<std::unique_ptr<ControlPlane>> ControlPlane::Open(ControlPlaneOptions opt
   plane->store_->set_lookup([&cache](const ObjectKey& key) { return cache.Get(key); });
 
   plane->registry_ = std::make_unique<Registry>(*plane->catalog_, *plane->store_, cache, clock, plane->options_.seed);
-  for (const Admission& admission : BuiltInAdmissions()) plane->registry_->AddAdmission(admission);
+  AddBuiltInAdmissions(*plane->registry_);
   auto addresses = std::make_shared<ServiceAddresses>(*plane->registry_, ServiceAddressOptions());
   plane->registry_->AddAdmission(ServiceAddresses::Rule(addresses));
   plane->kubernetes_address_ = addresses->first();

@@ -9,6 +9,7 @@
 #include "core/controllers/namespace.h"
 #include "core/controllers/node_lifecycle.h"
 #include "core/controllers/replicaset/replicaset_controller.h"
+#include "core/controllers/resource_quota.h"
 #include "core/controllers/service_account.h"
 #include "core/controllers/statefulset/statefulset_controller.h"
 #include "core/controllers/storage/ephemeral_volumes.h"
@@ -38,6 +39,8 @@ std::span<const ControllerRow> AllControllers() {
       {"endpointslicemirroring-controller",
        [](RuntimeContext c, const Settings&) { return EndpointSliceMirroringController(c); }},
       {"disruption-controller", [](RuntimeContext c, const Settings&) { return DisruptionController(c); }},
+      {"resourcequota-controller",
+       [](RuntimeContext c, const Settings& s) { return ResourceQuotaController(c, s.catalog); }},
       {"statefulset-controller", [](RuntimeContext c, const Settings&) { return StatefulSetController(c); }},
       {"deployment-controller", [](RuntimeContext c, const Settings&) { return DeploymentController(c); }},
       {"replicaset-controller", [](RuntimeContext c, const Settings&) { return ReplicaSetController(c); }},
