@@ -160,9 +160,7 @@ Task<> PostEviction(std::shared_ptr<Call> call, Registry& registry) {
   RequestContext context = call->context();
   if (const Json* dry = FindPath(body->document, "deleteOptions.dryRun"); dry && dry->is_array() && !dry->empty())
     context.dry_run = true;
-  Status allowed = co_await SpendDisruption(registry, pod, context);
-  if (!allowed.ok()) co_return RespondStatus(*call->exchange, allowed);
-  Result<ObjectPtr> deleted = co_await registry.Delete(*call->kind, call->ns, call->name, options, context, nullptr);
+  Result<ObjectPtr> deleted = co_await Evict(registry, pod, std::move(options), std::move(context));
   if (!deleted.ok()) co_return RespondStatus(*call->exchange, deleted.status());
   RespondDone(*call->exchange);
 }

@@ -42,7 +42,7 @@ Result<std::unique_ptr<ControlPlane>> ControlPlane::Open(ControlPlaneOptions opt
   plane->store_->set_lookup([&cache](const ObjectKey& key) { return cache.Get(key); });
 
   plane->registry_ = std::make_unique<Registry>(*plane->catalog_, *plane->store_, cache, clock, plane->options_.seed);
-  for (const Admission& admission : BuiltInAdmissions()) plane->registry_->AddAdmission(admission);
+  AddBuiltInAdmissions(*plane->registry_);
   auto addresses = std::make_shared<ServiceAddresses>(*plane->registry_, plane->options_.services);
   plane->registry_->AddAdmission(ServiceAddresses::Rule(addresses));
   plane->addresses_ = {addresses->first(), plane->options_.api_address, plane->options_.api_port, ""};

@@ -2,12 +2,14 @@
 
 #include "core/controllers/daemonset/daemonset_controller.h"
 #include "core/controllers/deployment/deployment_controller.h"
+#include "core/controllers/disruption/disruption_controller.h"
 #include "core/controllers/endpoints/endpoints_controller.h"
 #include "core/controllers/event_ttl.h"
 #include "core/controllers/garbage_collector.h"
 #include "core/controllers/namespace.h"
 #include "core/controllers/node_lifecycle.h"
 #include "core/controllers/replicaset/replicaset_controller.h"
+#include "core/controllers/resource_quota.h"
 #include "core/controllers/service_account.h"
 #include "core/controllers/statefulset/statefulset_controller.h"
 #include "core/controllers/storage/ephemeral_volumes.h"
@@ -36,6 +38,9 @@ std::span<const ControllerRow> AllControllers() {
       {"endpointslice-controller", [](RuntimeContext c, const Settings&) { return EndpointSliceController(c); }},
       {"endpointslicemirroring-controller",
        [](RuntimeContext c, const Settings&) { return EndpointSliceMirroringController(c); }},
+      {"disruption-controller", [](RuntimeContext c, const Settings&) { return DisruptionController(c); }},
+      {"resourcequota-controller",
+       [](RuntimeContext c, const Settings& s) { return ResourceQuotaController(c, s.catalog); }},
       {"statefulset-controller", [](RuntimeContext c, const Settings&) { return StatefulSetController(c); }},
       {"deployment-controller", [](RuntimeContext c, const Settings&) { return DeploymentController(c); }},
       {"replicaset-controller", [](RuntimeContext c, const Settings&) { return ReplicaSetController(c); }},

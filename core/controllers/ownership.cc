@@ -100,6 +100,35 @@ ClaimedObjects SortClaims(const WatchCache& cache, std::string_view resource, co
   return out;
 }
 
+namespace {
+
+// The value of an equality that every match has, as the label index files it; "" = there is none.
+std::string IndexedValue(const LabelSelector& selector, const std::string& ns) {
+  for (const auto& requirement : selector.requirements()) {
+    if (requirement.op == LabelSelector::Requirement::Op::kIn && requirement.values.size() == 1) {
+      return ns + "/" + requirement.key + "=" + requirement.values.front();
+    }
+  }
+  return {};
+}
+
+}  // namespace
+
+std::vector<ObjectPtr> PodsMatching(const WatchCache& cache, const std::string& ns, const LabelSelector& selector) {
+  std::vector<ObjectPtr> out;
+  auto consider = [&](const ObjectPtr& pod) {
+    if (selector.Matches(pod->view<MetaView>().labels)) out.push_back(pod);
+    return true;
+  };
+  const std::string value = IndexedValue(selector, ns);
+  if (value.empty()) {
+    cache.ForEach(resources::kPods, ns, consider);
+  } else {
+    for (const ObjectPtr& pod : cache.ByIndex(kIndexLabel, value)) consider(pod);
+  }
+  return out;
+}
+
 Task<Result<std::vector<ObjectPtr>>> ClaimObjects(Client& client, std::string resource, ObjectPtr owner,
                                                   LabelSelector selector, bool owner_deleting, ClaimFilter filter) {
   ClaimedObjects claims = SortClaims(client.cache(), resource, *owner, selector, owner_deleting, filter);

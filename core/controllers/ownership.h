@@ -34,6 +34,9 @@ struct ClaimedObjects {
 ClaimedObjects SortClaims(const WatchCache& cache, std::string_view resource, const Object& owner,
                           const LabelSelector& selector, bool owner_deleting, const ClaimFilter& filter = {});
 
+// The pods of a namespace that a selector matches, in name order; through the label index where the selector allows.
+std::vector<ObjectPtr> PodsMatching(const WatchCache& cache, const std::string& ns, const LabelSelector& selector);
+
 // SortClaims, then adopts and releases: what is `owner`'s afterwards, in name order, or the first refusal. Objects that
 // went away meanwhile are no refusal.
 Task<Result<std::vector<ObjectPtr>>> ClaimObjects(Client& client, std::string resource, ObjectPtr owner,

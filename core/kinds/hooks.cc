@@ -28,6 +28,8 @@ constexpr Entry kEntries[] = {
     {kCore, "v1", "Event", nullptr, nullptr, nullptr, ValidateEvent},
     {kCore, "v1", "ReplicationController", DefaultReplicationController, CreateReplicaSet, nullptr,
      ValidateReplicationController},
+    {kCore, "v1", "ResourceQuota", nullptr, CreateWithEmptyStatus, nullptr, ValidateResourceQuota},
+    {kCore, "v1", "LimitRange", DefaultLimitRange, nullptr, nullptr, ValidateLimitRange},
     {kApps, "v1", "DaemonSet", DefaultTemplate, CreateDaemonSet, UpdateDaemonSet, ValidateDaemonSet},
     {kApps, "v1", "Deployment", DefaultDeployment, CreateWithEmptyStatus, nullptr, ValidateDeployment},
     {kApps, "v1", "ReplicaSet", DefaultTemplate, CreateReplicaSet, nullptr, ValidateReplicaSet},

@@ -41,28 +41,45 @@ ResourceList ParseResources(const Json& resources) {
   return out;
 }
 
-ResourceList PodRequests(const Json& pod) {
+namespace {
+
+// `list` is "requests" or "limits".
+ResourceList PodSum(const Json& pod, const std::string& list) {
   const Json& spec = At(pod, "spec");
+  const std::string of = "resources." + list;
   ResourceList total, sidecars, largest_init;
-  for (const Json& container : ListAt(spec, "containers")) {
-    Add(total, ParseResources(At(container, "resources.requests")));
-  }
+  for (const Json& container : ListAt(spec, "containers")) Add(total, ParseResources(At(container, of)));
   // An init container runs beside the sidecars that were started before it.
   for (const Json& container : ListAt(spec, "initContainers")) {
-    const ResourceList requests = ParseResources(At(container, "resources.requests"));
+    const ResourceList own = ParseResources(At(container, of));
     if (StringAt(container, "restartPolicy") == "Always") {
-      Add(total, requests);
-      Add(sidecars, requests);
+      Add(total, own);
+      Add(sidecars, own);
       TakeLarger(largest_init, sidecars);
     } else {
       ResourceList together = sidecars;
-      Add(together, requests);
+      Add(together, own);
       TakeLarger(largest_init, together);
     }
   }
   TakeLarger(total, largest_init);
-  for (const auto& [name, quantity] : ParseResources(At(spec, "resources.requests"))) total[name] = quantity;
-  Add(total, ParseResources(At(spec, "overhead")));
+  for (const auto& [name, quantity] : ParseResources(At(spec, of))) total[name] = quantity;
+  return total;
+}
+
+}  // namespace
+
+ResourceList PodRequests(const Json& pod) {
+  ResourceList total = PodSum(pod, "requests");
+  Add(total, ParseResources(At(pod, "spec.overhead")));
+  return total;
+}
+
+ResourceList PodLimits(const Json& pod) {
+  ResourceList total = PodSum(pod, "limits");
+  for (const auto& [name, quantity] : ParseResources(At(pod, "spec.overhead"))) {
+    if (auto it = total.find(name); it != total.end()) it->second += quantity;  // no limit stays none
+  }
   return total;
 }
 

@@ -14,6 +14,8 @@ using ResourceList = std::map<std::string, Quantity, std::less<>>;
 // with both (KEP-753), plus overhead (KEP-688). Container requests are taken as they are: defaulting has made them from
 // limits.
 ResourceList PodRequests(const Json& pod);
+// What a pod may use at most, by the same rule; containers without a limit count as none.
+ResourceList PodLimits(const Json& pod);
 // A ResourceList field ({"cpu":"100m"}) parsed; quantities that do not parse are left out.
 ResourceList ParseResources(const Json& resources);
 

@@ -94,6 +94,8 @@ constexpr Named kPrinters[] = {
     {"pvClaim", printers::PvClaim},
     {"pvcAccessModes", printers::PvcAccessModes},
     {"pvcCapacity", printers::PvcCapacity},
+    {"quotaLimit", printers::QuotaLimit},
+    {"quotaRequest", printers::QuotaRequest},
     {"readyOfReplicas", printers::ReadyOfReplicas},
     {"revisionController", printers::RevisionController},
     {"secretsCount", SecretsCount},

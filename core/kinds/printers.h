@@ -42,6 +42,8 @@ Json CronActive(const Json& cron_job, Time now);
 Json RevisionController(const Json& revision, Time now);
 Json PdbMin(const Json& budget, Time now);
 Json PdbMax(const Json& budget, Time now);
+Json QuotaRequest(const Json& quota, Time now);
+Json QuotaLimit(const Json& quota, Time now);
 Json ServiceExternalIp(const Json& service, Time now);
 Json ServicePorts(const Json& service, Time now);
 Json Endpoints(const Json& endpoints, Time now);

@@ -108,6 +108,9 @@ void ValidateStorageClass(const Json& storage_class, const Json* old, FieldError
 void CreateWithEmptyStatus(Json& object);
 void CreatePodDisruptionBudget(Json& budget);
 void ValidatePodDisruptionBudget(const Json& budget, const Json* old, FieldErrors& errors);
+void ValidateResourceQuota(const Json& quota, const Json* old, FieldErrors& errors);
+void DefaultLimitRange(Json& range);
+void ValidateLimitRange(const Json& range, const Json* old, FieldErrors& errors);
 void ValidatePriorityClass(const Json& priority_class, const Json* old, FieldErrors& errors);
 void ValidateLease(const Json& lease, const Json* old, FieldErrors& errors);
 void ValidateImage(const Json& image, const Json* old, FieldErrors& errors);

@@ -5,6 +5,8 @@
 #include <vector>
 
 #include "core/kinds/resources.h"
+#include "core/registry/limit_ranger.h"
+#include "core/registry/quota_admission.h"
 #include "core/registry/storage_admission.h"
 #include "core/runtime/object_view.h"
 
@@ -82,11 +84,25 @@ Status DefaultTolerationSeconds(AdmissionRequest& request, const WatchCache&) {
   return {};
 }
 
+// Only one class may be the default of pods that name none.
+Status OneDefaultClass(const AdmissionRequest& request, const WatchCache& cache) {
+  if (request.op == Op::kDelete || !BoolAt(*request.object, "globalDefault")) return {};
+  std::string other;
+  cache.ForEach(resources::kPriorityClasses, {}, [&](const ObjectPtr& there) {
+    if (there->name() != request.name && BoolAt(*there->json(), "globalDefault")) other = there->name();
+    return other.empty();
+  });
+  if (other.empty()) return {};
+  return Forbidden(request.kind, request.name,
+                   "PriorityClass " + other + " is already marked as default. Only one default can exist");
+}
+
 // The class's value and preemption policy become the pod's own.
 Status Priority(AdmissionRequest& request, const WatchCache& cache) {
+  if (request.kind.resource == resources::kPriorityClasses) return OneDefaultClass(request, cache);
   if (request.op != Op::kCreate || request.kind.resource != resources::kPods) return {};
   Json& spec = (*request.object)["spec"];
-  std::string name = StringAt(spec, "priorityClassName");
+  const std::string name = StringAt(spec, "priorityClassName");
   ObjectPtr found;
   if (!name.empty()) {
     found = cache.Get(resources::kPriorityClasses, "", name);
@@ -94,7 +110,7 @@ Status Priority(AdmissionRequest& request, const WatchCache& cache) {
   } else {
     cache.ForEach(resources::kPriorityClasses, {}, [&](const ObjectPtr& candidate) {
       const JsonPtr document = candidate->json();
-      // Several defaults may exist for a moment: the lowest counts, as upstream.
+      // Several defaults may have been written at one moment: the lowest counts, as upstream.
       if (BoolAt(*document, "globalDefault") && (!found || IntAt(*document, "value") < IntAt(*found->json(), "value")))
         found = candidate;
       return true;
@@ -114,8 +130,14 @@ Status Priority(AdmissionRequest& request, const WatchCache& cache) {
                          ") must not be provided in pod spec; priority admission controller computed " +
                          std::to_string(value) + " from the given PriorityClass name");
   }
+  if (const std::string asked = StringAt(spec, "preemptionPolicy"); !asked.empty() && asked != policy) {
+    return Forbidden(request.kind, request.name,
+                     "the string value of PreemptionPolicy (" + asked +
+                         ") must not be provided in pod spec; priority admission controller computed " + policy +
+                         " from the given PriorityClass name");
+  }
   spec["priority"] = value;
-  if (!spec.contains("preemptionPolicy")) spec["preemptionPolicy"] = policy;
+  spec["preemptionPolicy"] = policy;
   return {};
 }
 
@@ -133,17 +155,16 @@ Status TaintNodesByCondition(AdmissionRequest& request, const WatchCache&) {
 
 }  // namespace
 
-std::span<const Admission> BuiltInAdmissions() {
-  static const std::vector<Admission> kTable = {
-      {"NamespaceLifecycle", NamespaceLifecycle},
-      {"ServiceAccount", ServiceAccount},
-      {"Priority", Priority},
-      {"DefaultTolerationSeconds", DefaultTolerationSeconds},
-      {"TaintNodesByCondition", TaintNodesByCondition},
-      {"DefaultStorageClass", AssignDefaultStorageClass},
-      {"PersistentVolumeClaimResize", CheckClaimResize},
-  };
-  return kTable;
+void AddBuiltInAdmissions(Registry& registry) {
+  registry.AddAdmission({"NamespaceLifecycle", NamespaceLifecycle});
+  registry.AddAdmission({"LimitRanger", LimitRanger});
+  registry.AddAdmission({"ServiceAccount", ServiceAccount});
+  registry.AddAdmission({"Priority", Priority});
+  registry.AddAdmission({"DefaultTolerationSeconds", DefaultTolerationSeconds});
+  registry.AddAdmission({"TaintNodesByCondition", TaintNodesByCondition});
+  registry.AddAdmission({"DefaultStorageClass", AssignDefaultStorageClass});
+  registry.AddAdmission({"PersistentVolumeClaimResize", CheckClaimResize});
+  registry.AddAdmission(QuotaAdmission::Rule());
 }
 
 }  // namespace wherry

@@ -176,6 +176,7 @@ Task<Result<ObjectPtr>> Registry::Change(const Kind& kind, std::string ns, std::
     if (!status.ok()) co_return status;
 
     FieldErrors errors;
+    std::vector<std::shared_ptr<void>> held;
     if (subresource == "status") {
       // A status write is the stored object with another status, whatever else the body says.
       Json next = *old;
@@ -215,6 +216,7 @@ Task<Result<ObjectPtr>> Registry::Change(const Kind& kind, std::string ns, std::
                                context.dry_run};
       status = Admit(request);
       if (!status.ok()) co_return status;
+      held = std::move(request.held);
       errors = Validate(stored, object, old.get());
     }
     // Other subresources (binding) edit what an ordinary update may not touch; their callers answer for the edit.

@@ -27,6 +27,8 @@ struct AdmissionRequest {
   const Json* old;   // update and delete; else null
   std::string user;  // who asks, "" for the cluster itself
   bool dry_run;
+  // What rules keep for as long as the write is under way: dropped when it has been stored or refused.
+  std::vector<std::shared_ptr<void>> held = {};
 };
 
 // One admission rule ("ServiceAccount", "LimitRanger", "NamespaceLifecycle" …): one row of a table.

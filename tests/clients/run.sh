@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
 # Drives a wherry server with other people's clients. Each server runs on a free port in a temporary directory.
 #
-#   tests/clients/run.sh WHERRY CLIENT      kubectl, tutorials, rollout, python, node, kill9 or services
+#   tests/clients/run.sh WHERRY CLIENT      kubectl, tutorials, rollout, services, policy, python, node or kill9
 #
-# kubectl, tutorials and rollout: Debian's own (build/tools, by tests/setup.sh), those of $WHERRY_KUBECTLS (colon-separated) and the one on PATH.
+# kubectl: Debian's own (build/tools, by tests/setup.sh), those of $WHERRY_KUBECTLS (colon-separated) and the one on PATH.
 # Exit status 77 = the client is not on this machine.
 set -euo pipefail
 here="$(cd "$(dirname "$0")" && pwd)"
@@ -16,7 +16,7 @@ export PYTHONDONTWRITEBYTECODE=1
 python=/usr/bin/python3
 cd "$here"
 case "$client" in
-  kubectl | tutorials | rollout | python | kill9 | services) exec "$python" "${client}_test.py" "$wherry" ;;
+  kubectl | tutorials | rollout | services | policy | python | kill9) exec "$python" "${client}_test.py" "$wherry" ;;
   node) exec "$python" node_test.py "$wherry" "$build/node" ;;
   *)
     echo "run.sh: unknown client $client" >&2

@@ -183,7 +183,8 @@ TEST_CASE("eviction, in both versions") {
                       {"GET", pods + "/c", {}, "", 200, "", "", {}},
                   });
   // A budget that has nothing to spare, in a state that nobody but its controller writes.
-  api.Send("PATCH", pods + "/d/status", R"({"status":{"phase":"Running"}})", kMergePatch);
+  api.Send("PATCH", pods + "/d/status",
+           R"({"status":{"phase":"Running","conditions":[{"type":"Ready","status":"True"}]}})", kMergePatch);
   const std::string budgets = "/apis/policy/v1/namespaces/default/poddisruptionbudgets";
   REQUIRE(api.Send("POST", budgets,
                    R"({"metadata":{"name":"b"},"spec":{"minAvailable":1,"selector":{"matchLabels":{"app":"x"}}}})")

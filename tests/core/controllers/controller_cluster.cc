@@ -48,7 +48,7 @@ ControllerCluster::ControllerCluster(uint64_t seed) : seed_(seed) {
   store_->set_on_event([this](EventPtr event) { cache_->Apply(std::move(event)); });
   store_->set_lookup([this](const ObjectKey& key) { return cache_->Get(key); });
   registry_ = std::make_unique<Registry>(Catalog(), *store_, *cache_, clock_, seed);
-  for (const Admission& admission : BuiltInAdmissions()) registry_->AddAdmission(admission);
+  AddBuiltInAdmissions(*registry_);
   clients_.push_back(NewLocalClient(*registry_, "tester"));
   for (const char* ns : {"default", "kube-node-lease"}) {
     Create({{"apiVersion", "v1"}, {"kind", "Namespace"}, {"metadata", {{"name", ns}}}});
@@ -89,6 +89,9 @@ T ControllerCluster::Run(Task<T> task) {
   REQUIRE(answer.has_value());
   return std::move(*answer);
 }
+
+template wherry::Status ControllerCluster::Run(Task<wherry::Status> task);
+template Result<ObjectPtr> ControllerCluster::Run(Task<Result<ObjectPtr>> task);
 
 void ControllerCluster::Settle() {
   do {

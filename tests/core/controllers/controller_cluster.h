@@ -72,9 +72,12 @@ class ControllerCluster {
   // Pods of these nodes run but do not become ready.
   std::vector<std::string> sick;
 
- private:
+ protected:
+  // Runs a coroutine to its end, settling.
   template <typename T>
   T Run(Task<T> task);
+
+ private:
   const Kind& KindOf(const Json& object) const;
   std::string EmptiestNode() const;
 

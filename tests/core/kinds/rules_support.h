@@ -14,7 +14,7 @@ inline KindHooks Hooks(std::string_view kind) {
   for (const auto& [group, names] : std::vector<std::pair<std::string, std::vector<std::string>>>{
            {"",
             {"Pod", "Node", "Namespace", "ConfigMap", "Secret", "Service", "Endpoints", "Event", "PersistentVolume",
-             "PersistentVolumeClaim"}},
+             "PersistentVolumeClaim", "ResourceQuota", "LimitRange"}},
            {"apps", {"DaemonSet", "Deployment", "ReplicaSet", "StatefulSet", "ControllerRevision"}},
            {"batch", {"Job", "CronJob"}},
            {"policy", {"PodDisruptionBudget"}},
