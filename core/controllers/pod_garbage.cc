@@ -5,6 +5,7 @@
 #include "core/controllers/node_lifecycle.h"
 #include "core/controllers/pod_view.h"
 #include "core/controllers/slow_start.h"
+#include "core/kinds/fields.h"
 #include "core/kinds/resources.h"
 
 namespace wherry {
@@ -35,7 +36,32 @@ class PodGarbage : public std::enable_shared_from_this<PodGarbage> {
   }
 
  private:
+  // Nobody is left to say how the pod ended, so it has failed: whoever waits for its end (a Job) learns it. The
+  // condition DisruptionTarget says that it is not to blame (KEP-3329). A refusal does not save the pod.
+  Task<Status> MarkFailed(ObjectPtr pod) {
+    Json document = *pod->json();
+    Json& status = document["status"];
+    status["phase"] = "Failed";
+    Json& conditions = status["conditions"];
+    if (!conditions.is_array()) conditions = Json::array();
+    std::erase_if(conditions.get_ref<Json::array_t&>(),
+                  [](const Json& condition) { return StringAt(condition, "type") == "DisruptionTarget"; });
+    conditions.push_back({{"type", "DisruptionTarget"},
+                          {"status", "True"},
+                          {"reason", "DeletionByPodGC"},
+                          {"message", "PodGC: node no longer exists"},
+                          {"lastTransitionTime", FormatTime(context_.clock.Now())}});
+    WriteOptions options;
+    options.subresource = "status";
+    Result<ObjectPtr> updated = co_await context_.client.Update(pod->key().resource, std::move(document), options);
+    co_return updated.ok() ? Status() : updated.status();
+  }
+
   Task<Status> Remove(ObjectPtr pod) {
+    if (!pod->view<PodView>().terminal()) {
+      const Status marked = co_await MarkFailed(pod);
+      if (marked.reason() == Reason::kNotFound) co_return Status();
+    }
     DeleteOptions options;
     options.grace_period_seconds = 0;
     options.uid_precondition = pod->uid();
