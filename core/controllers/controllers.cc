@@ -1,5 +1,6 @@
 #include "core/controllers/controllers.h"
 
+#include "core/controllers/cronjob/cronjob_controller.h"
 #include "core/controllers/daemonset/daemonset_controller.h"
 #include "core/controllers/deployment/deployment_controller.h"
 #include "core/controllers/endpoints/endpoints_controller.h"
@@ -42,6 +43,7 @@ std::span<const ControllerRow> AllControllers() {
       {"replicaset-controller", [](RuntimeContext c, const Settings&) { return ReplicaSetController(c); }},
       {"replication-controller", [](RuntimeContext c, const Settings&) { return ReplicationControllerController(c); }},
       {"job-controller", [](RuntimeContext c, const Settings&) { return JobController(c); }},
+      {"cronjob-controller", [](RuntimeContext c, const Settings&) { return CronJobController(c); }},
       {"ttl-after-finished-controller", [](RuntimeContext c, const Settings&) { return JobTtlController(c); }},
   };
   return kRows;
