@@ -204,11 +204,17 @@ void JobReconciler::OnJob(const Event& event, WorkQueue& queue) {
 void JobReconciler::OnPod(const Event& event, WorkQueue& queue) {
   const Object& pod = *event.object;
   const MetaView& meta = pod.view<MetaView>();
-  const JobPodView& view = pod.view<JobPodView>();
   const OwnerRef* owner = meta.controller();
-  if (event.type == EventType::kModified && event.previous) {
+  const bool modified = event.type == EventType::kModified && event.previous;
+  const OwnerRef* before_owner = modified ? event.previous->view<MetaView>().controller() : nullptr;
+  // Most pods are other controllers': nothing more is read of them.
+  const bool tracked =
+      std::find(meta.finalizers.begin(), meta.finalizers.end(), kJobTrackingFinalizer) != meta.finalizers.end();
+  if (owner && !IsJob(*owner) && !tracked && !(before_owner && IsJob(*before_owner))) return;
+
+  const JobPodView& view = pod.view<JobPodView>();
+  if (modified) {
     const MetaView& before = event.previous->view<MetaView>();
-    const OwnerRef* before_owner = before.controller();
     const bool same_owner = (owner ? owner->uid : "") == (before_owner ? before_owner->uid : "");
     if (same_owner && meta.labels == before.labels && view == event.previous->view<JobPodView>()) return;
     if (!same_owner && before_owner && IsJob(*before_owner)) EnqueueOwner(pod, *before_owner, queue);
