@@ -251,6 +251,24 @@ TEST_CASE("Deleting a Job as an orphaning client does leaves its pods, unbound")
   CHECK(Tracked(cluster) == 0);
 }
 
+TEST_CASE("A namespace goes with its Jobs and CronJobs") {
+  JobCluster cluster;
+  cluster.Create({{"apiVersion", "v1"}, {"kind", "Namespace"}, {"metadata", {{"name", "team"}}}});
+  Json job = Json::parse(R"({"apiVersion":"batch/v1","kind":"Job","metadata":{"name":"j","namespace":"team"},
+      "spec":{"template":{"spec":{"restartPolicy":"Never","containers":[{"name":"main","image":"busybox"}]}}}})");
+  Json cron_job = {{"apiVersion", "batch/v1"}, {"kind", "CronJob"}, {"metadata", job["metadata"]}};
+  cron_job["spec"] = {{"schedule", "* * * * *"}, {"jobTemplate", {{"spec", job["spec"]}}}};
+  cluster.Create(std::move(job));
+  cluster.Create(std::move(cron_job));
+  cluster.Advance(2min);
+  CHECK(cluster.List(resources::kPods, "team").size() == 3);
+  cluster.Delete(resources::kNamespaces, "", "team");
+  cluster.Advance(2min);
+  CHECK(cluster.List(resources::kPods, "team").empty());
+  CHECK(cluster.List(resources::kJobs, "team").empty());
+  CHECK_FALSE(cluster.Get(resources::kNamespaces, "", "team"));
+}
+
 TEST_CASE("manualSelector: pods that match are adopted, those that cease to are let go") {
   JobCluster cluster;
   const Json orphan = Json::parse(R"({"apiVersion":"v1","kind":"Pod","metadata":{"name":"old","namespace":"default",
