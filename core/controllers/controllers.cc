@@ -1,11 +1,13 @@
 #include "core/controllers/controllers.h"
 
+#include "core/controllers/cronjob/cronjob_controller.h"
 #include "core/controllers/daemonset/daemonset_controller.h"
 #include "core/controllers/deployment/deployment_controller.h"
 #include "core/controllers/disruption/disruption_controller.h"
 #include "core/controllers/endpoints/endpoints_controller.h"
 #include "core/controllers/event_ttl.h"
 #include "core/controllers/garbage_collector.h"
+#include "core/controllers/job/job_controller.h"
 #include "core/controllers/namespace.h"
 #include "core/controllers/node_lifecycle.h"
 #include "core/controllers/replicaset/replicaset_controller.h"
@@ -45,6 +47,9 @@ std::span<const ControllerRow> AllControllers() {
       {"deployment-controller", [](RuntimeContext c, const Settings&) { return DeploymentController(c); }},
       {"replicaset-controller", [](RuntimeContext c, const Settings&) { return ReplicaSetController(c); }},
       {"replication-controller", [](RuntimeContext c, const Settings&) { return ReplicationControllerController(c); }},
+      {"job-controller", [](RuntimeContext c, const Settings&) { return JobController(c); }},
+      {"cronjob-controller", [](RuntimeContext c, const Settings&) { return CronJobController(c); }},
+      {"ttl-after-finished-controller", [](RuntimeContext c, const Settings&) { return JobTtlController(c); }},
   };
   return kRows;
 }

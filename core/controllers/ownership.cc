@@ -25,7 +25,7 @@ Claim DecideClaim(const MetaView& object, bool matches, std::string_view owner_u
   return matches && !owner_deleting && !object.deleting() ? Claim::kAdopt : Claim::kNotOurs;
 }
 
-Task<Status> Adopt(Client& client, ObjectPtr object, ObjectPtr owner) {
+Task<Status> Adopt(Client& client, ObjectPtr object, ObjectPtr owner, std::string finalizer) {
   const ObjectPtr fresh = client.cache().Get(owner->key());
   if (!fresh || fresh->uid() != owner->uid()) {
     co_return Status(Reason::kConflict, "original " + owner->key().ToString() + " is gone: got another uid");
@@ -39,6 +39,7 @@ Task<Status> Adopt(Client& client, ObjectPtr object, ObjectPtr owner) {
   std::erase_if(references.get_ref<Json::array_t&>(),
                 [&](const Json& reference) { return StringAt(reference, "uid") == owner->uid(); });
   references.push_back(ControllerReference(*owner));
+  if (!finalizer.empty()) AddFinalizer(document["metadata"], finalizer);
   Result<ObjectPtr> updated = co_await client.Update(object->key().resource, std::move(document));
   co_return updated.ok() ? Status() : updated.status();
 }
@@ -130,15 +131,16 @@ std::vector<ObjectPtr> PodsMatching(const WatchCache& cache, const std::string& 
 }
 
 Task<Result<std::vector<ObjectPtr>>> ClaimObjects(Client& client, std::string resource, ObjectPtr owner,
-                                                  LabelSelector selector, bool owner_deleting, ClaimFilter filter) {
+                                                  LabelSelector selector, bool owner_deleting, ClaimFilter filter,
+                                                  std::string finalizer) {
   ClaimedObjects claims = SortClaims(client.cache(), resource, *owner, selector, owner_deleting, filter);
   if (claims.adopt.empty() && claims.release.empty()) co_return std::move(claims.ours);
 
   const size_t adopts = claims.adopt.size();
   std::vector<ObjectPtr> changed = claims.adopt;
   changed.insert(changed.end(), claims.release.begin(), claims.release.end());
-  BatchStep step = [&client, owner, changed, adopts](size_t i) {
-    return i < adopts ? Adopt(client, changed[i], owner) : Release(client, changed[i], owner->uid());
+  BatchStep step = [&client, owner, changed, adopts, finalizer](size_t i) {
+    return i < adopts ? Adopt(client, changed[i], owner, finalizer) : Release(client, changed[i], owner->uid());
   };
   const std::vector<Status> outcomes = co_await RunSideBySide(0, changed.size(), step);
   for (const Status& status : outcomes) {

@@ -3,6 +3,7 @@
 #include <functional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "core/kinds/selector.h"
@@ -20,7 +21,8 @@ Claim DecideClaim(const MetaView& object, bool matches, std::string_view owner_u
 
 // Makes `owner` the managing controller of the orphan `object`. First looks again whether the owner is still there, the
 // same (uid) and not being deleted; the write holds only if the object is unchanged.
-Task<Status> Adopt(Client& client, ObjectPtr object, ObjectPtr owner);
+// With `finalizer` not "", the object has that one afterwards as well.
+Task<Status> Adopt(Client& client, ObjectPtr object, ObjectPtr owner, std::string finalizer);
 // Takes the owner's reference away.
 Task<Status> Release(Client& client, ObjectPtr object, std::string owner_uid);
 
@@ -38,8 +40,9 @@ ClaimedObjects SortClaims(const WatchCache& cache, std::string_view resource, co
 std::vector<ObjectPtr> PodsMatching(const WatchCache& cache, const std::string& ns, const LabelSelector& selector);
 
 // SortClaims, then adopts and releases: what is `owner`'s afterwards, in name order, or the first refusal. Objects that
-// went away meanwhile are no refusal.
+// went away meanwhile are no refusal. What is adopted gets `finalizer`, unless that is "".
 Task<Result<std::vector<ObjectPtr>>> ClaimObjects(Client& client, std::string resource, ObjectPtr owner,
-                                                  LabelSelector selector, bool owner_deleting, ClaimFilter filter = {});
+                                                  LabelSelector selector, bool owner_deleting, ClaimFilter filter = {},
+                                                  std::string finalizer = {});
 
 }  // namespace wherry

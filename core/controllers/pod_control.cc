@@ -23,6 +23,23 @@ Json PodFromTemplate(const Json& pod_template, const std::string& generate_name)
   return pod;
 }
 
+void AddFinalizer(Json& metadata, const std::string& name) {
+  Json& finalizers = metadata["finalizers"];
+  if (!finalizers.is_array()) finalizers = Json::array();
+  if (std::find(finalizers.begin(), finalizers.end(), name) == finalizers.end()) finalizers.push_back(name);
+}
+
+Task<Status> RemoveFinalizer(Client& client, ObjectPtr object, std::string finalizer) {
+  Json document = *object->json();
+  Json& metadata = document["metadata"];
+  auto it = metadata.find("finalizers");
+  if (it == metadata.end() || !it->is_array()) co_return Status();
+  if (std::erase(it->get_ref<Json::array_t&>(), Json(finalizer)) == 0) co_return Status();
+  if (it->empty()) metadata.erase(it);
+  Result<ObjectPtr> updated = co_await client.Update(object->key().resource, std::move(document));
+  co_return updated.ok() || updated.status().reason() == Reason::kNotFound ? Status() : updated.status();
+}
+
 Json ControllerReference(const Object& owner) {
   const JsonPtr document = owner.json();
   return {{"apiVersion", StringAt(*document, "apiVersion")},

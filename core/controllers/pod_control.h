@@ -12,6 +12,11 @@ namespace wherry {
 // `generate_name`.
 Json PodFromTemplate(const Json& pod_template, const std::string& generate_name);
 
+// Puts `name` among metadata.finalizers, once.
+void AddFinalizer(Json& metadata, const std::string& name);
+// Takes `finalizer` away from an object, if it is still as seen. Ok when the object is gone or never had it.
+Task<Status> RemoveFinalizer(Client& client, ObjectPtr object, std::string finalizer);
+
 // The ownerReference of a managing controller to its object.
 Json ControllerReference(const Object& owner);
 

@@ -26,6 +26,8 @@ class CronSchedule {
   // time by `offset`, UTC without one. A local time that a clock change skips is passed over; one that comes twice
   // counts once.
   std::optional<Time> Next(Time after, const UtcOffset& offset = {}) const;
+  // Of @every: the distance of two moments, which then hang on where one begins to count; else zero.
+  Duration every() const { return every_; }
 
  private:
   friend class CronParser;

@@ -54,6 +54,9 @@ void CheckPlacement(const Json& spec, const std::string& path, Refusals& out);
 // "" or why `path` may not be used inside a volume: absolute, or stepping up.
 std::string CheckLocalPath(std::string_view path);
 void DefaultPodSpec(Json& spec);
+// Of a Job's spec (rules_job_policy.cc).
+void CheckPodFailurePolicy(const Json& spec, const std::string& path, Refusals& out);
+void CheckSuccessPolicy(const Json& spec, const std::string& path, Refusals& out);
 
 // The hooks themselves.
 void DefaultPod(Json& pod);

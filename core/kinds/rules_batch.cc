@@ -1,3 +1,4 @@
+#include <limits>
 #include <nlohmann/json.hpp>
 
 #include "core/kinds/cron.h"
@@ -9,11 +10,27 @@
 namespace wherry::rules {
 namespace {
 
+constexpr int64_t kNoBackoffLimit = std::numeric_limits<int32_t>::max();
+constexpr int64_t kMaxIndexedParallelism = 100000;
+
+// Here and not in the schema, because these depend on one another and a CronJob's template must not have them: what is
+// absent there is decided when a Job is made from it.
 void DefaultJobSpec(Json& spec) {
   if (!spec.is_object()) return;
   // A job without both numbers runs one pod once; with parallelism alone it is a work queue that its pods end.
   if (!Has(spec, "completions") && !Has(spec, "parallelism")) spec["completions"] = 1;
   if (!Has(spec, "parallelism")) spec["parallelism"] = 1;
+  if (!Has(spec, "backoffLimit")) spec["backoffLimit"] = Has(spec, "backoffLimitPerIndex") ? kNoBackoffLimit : 6;
+  if (!Has(spec, "completionMode")) spec["completionMode"] = "NonIndexed";
+  if (!Has(spec, "suspend")) spec["suspend"] = false;
+  if (At(spec, "podFailurePolicy.rules").is_array()) {
+    for (Json& rule : spec["podFailurePolicy"]["rules"]) {
+      if (!At(rule, "onPodConditions").is_array()) continue;
+      for (Json& pattern : rule["onPodConditions"]) {
+        if (pattern.is_object() && StringAt(pattern, "status").empty()) pattern["status"] = "True";
+      }
+    }
+  }
   if (!Has(spec, "podReplacementPolicy")) {
     spec["podReplacementPolicy"] = Has(spec, "podFailurePolicy") ? "Failed" : "TerminatingOrFailed";
   }
@@ -39,10 +56,26 @@ void CheckJobSpec(const Json& spec, const std::string& path, Refusals& out) {
   if (StringAt(spec, "completionMode") == "Indexed" && !Has(spec, "completions")) {
     out.Add(Required(Child(path, "completions"), "when completion mode is Indexed"));
   }
-  if (StringAt(spec, "completionMode") != "Indexed" && Has(spec, "backoffLimitPerIndex")) {
-    out.Add(Invalid(Child(path, "backoffLimitPerIndex"), At(spec, "backoffLimitPerIndex"),
-                    "requires indexed completion mode"));
+  if (StringAt(spec, "completionMode") != "Indexed") {
+    for (const char* field : {"backoffLimitPerIndex", "maxFailedIndexes"}) {
+      if (Has(spec, field)) out.Add(Invalid(Child(path, field), At(spec, field), "requires indexed completion mode"));
+    }
+  } else if (IntAt(spec, "parallelism") > kMaxIndexedParallelism) {
+    out.Add(Invalid(Child(path, "parallelism"), At(spec, "parallelism"),
+                    "must be less than or equal to " + std::to_string(kMaxIndexedParallelism) +
+                        " when completion mode is Indexed"));
   }
+  if (Has(spec, "maxFailedIndexes")) {
+    if (!Has(spec, "backoffLimitPerIndex")) {
+      out.Add(Required(Child(path, "backoffLimitPerIndex"), "when maxFailedIndexes is specified"));
+    }
+    if (Has(spec, "completions") && IntAt(spec, "maxFailedIndexes") > IntAt(spec, "completions")) {
+      out.Add(Invalid(Child(path, "maxFailedIndexes"), At(spec, "maxFailedIndexes"),
+                      "must be less than or equal to completions"));
+    }
+  }
+  if (Has(spec, "podFailurePolicy")) CheckPodFailurePolicy(spec, path, out);
+  if (Has(spec, "successPolicy")) CheckSuccessPolicy(spec, path, out);
   CheckPodTemplate(At(spec, "template"), Child(path, "template"), out);
 }
 
@@ -50,9 +83,16 @@ void CheckJobSpec(const Json& spec, const std::string& path, Refusals& out) {
 bool MayMovePods(const Json& old) { return BoolAt(old, "spec.suspend") && !Has(old, "status.startTime"); }
 
 void CheckJobUpdate(const Json& job, const Json& old, Refusals& out) {
-  const bool elastic = StringAt(job, "spec.completionMode") == "Indexed" && Has(job, "spec.completions") &&
-                       At(job, "spec.completions") == At(job, "spec.parallelism");
-  if (!elastic) CheckImmutable(job, old, "spec.completions", out);
+  // An Indexed job may be resized (KEP-3715), of others the number of completions is fixed.
+  const bool elastic =
+      StringAt(job, "spec.completionMode") == "Indexed" && Has(job, "spec.completions") && Has(old, "spec.completions");
+  if (!elastic) {
+    CheckImmutable(job, old, "spec.completions", out);
+  } else if (At(job, "spec.completions") != At(old, "spec.completions") &&
+             At(job, "spec.completions") != At(job, "spec.parallelism")) {
+    out.Add(Invalid("spec.completions", At(job, "spec.completions"),
+                    "can only be modified in tandem with spec.parallelism"));
+  }
   for (const char* field : {"spec.selector", "spec.completionMode", "spec.podFailurePolicy",
                             "spec.backoffLimitPerIndex", "spec.managedBy", "spec.successPolicy"}) {
     CheckImmutable(job, old, field, out);
@@ -117,11 +157,21 @@ void ValidateJob(const Json& job, const Json* old, FieldErrors& errors) {
     }
   }
   CheckJobSpec(At(job, "spec"), "spec", out);
+  if (StringAt(job, "spec.completionMode") == "Indexed" && IntAt(job, "spec.completions") > 0) {
+    // The pods are reachable by <job>-<index>.
+    const std::string& name = StringAt(job, "metadata.name");
+    const std::string host = name + "-" + std::to_string(IntAt(job, "spec.completions") - 1);
+    if (!CheckDns1123Label(host).empty()) {
+      out.Add(Invalid("metadata.name", name, "will not able to create pod with invalid DNS label: " + host));
+    }
+  }
   if (old != nullptr) CheckJobUpdate(job, *old, out);
 }
 
 void DefaultCronJob(Json& cron_job) {
-  if (At(cron_job, "spec.jobTemplate.spec").is_object()) DefaultJobSpec(cron_job["spec"]["jobTemplate"]["spec"]);
+  if (At(cron_job, "spec.jobTemplate.spec.template.spec").is_object()) {
+    DefaultPodSpec(cron_job["spec"]["jobTemplate"]["spec"]["template"]["spec"]);
+  }
 }
 
 void ValidateCronJob(const Json& cron_job, const Json* old, FieldErrors& errors) {

@@ -15,6 +15,7 @@ struct DeletionRule {
   int64_t (*grace)(const Json& object, std::optional<int64_t> asked);  // seconds
   void (*begin)(Json& object);                                         // marks beyond deletionTimestamp
   bool (*held)(const Json& object);                                    // by other things than metadata.finalizers
+  bool orphans = false;                                                // dependents stay when nobody says otherwise
 };
 
 int64_t PodGrace(const Json& pod, std::optional<int64_t> asked) {
@@ -34,6 +35,8 @@ bool NamespaceHeld(const Json& ns) {
 constexpr DeletionRule kRules[] = {
     {resources::kPods, PodGrace, nullptr, nullptr},
     {resources::kNamespaces, nullptr, NamespaceBegins, NamespaceHeld},
+    // As batch/v1 promises; kubectl always says what it wants.
+    {resources::kJobs, nullptr, nullptr, nullptr, true},
 };
 
 const DeletionRule* RuleOf(const Kind& kind) {
@@ -45,6 +48,15 @@ const DeletionRule* RuleOf(const Kind& kind) {
 bool HasFinalizers(const Json& object) {
   const Json* finalizers = FindPath(object, "metadata.finalizers");
   return finalizers && finalizers->is_array() && !finalizers->empty();
+}
+
+// What becomes of the dependents: as asked, else as an earlier call asked, else as is usual for the kind.
+Propagation EffectivePropagation(const DeletionRule* rule, const Json& object, const DeleteOptions& options) {
+  if (options.propagation != Propagation::kDefault || !rule || !rule->orphans) return options.propagation;
+  for (const Json& finalizer : ListAt(object, "metadata.finalizers")) {
+    if (finalizer == kFinalizerForeground || finalizer == kFinalizerOrphan) return Propagation::kDefault;
+  }
+  return Propagation::kOrphan;
 }
 
 void SetFinalizer(Json& object, std::string_view name, bool present) {
@@ -75,13 +87,14 @@ DeletionPlan PlanDeletion(const Kind& kind, const Json& current, const DeleteOpt
   Json& object = plan.object;
   const DeletionRule* rule = RuleOf(kind);
 
-  if (options.propagation == Propagation::kForeground) {
+  const Propagation propagation = EffectivePropagation(rule, current, options);
+  if (propagation == Propagation::kForeground) {
     SetFinalizer(object, kFinalizerOrphan, false);
     SetFinalizer(object, kFinalizerForeground, true);
-  } else if (options.propagation == Propagation::kOrphan) {
+  } else if (propagation == Propagation::kOrphan) {
     SetFinalizer(object, kFinalizerForeground, false);
     SetFinalizer(object, kFinalizerOrphan, true);
-  } else if (options.propagation == Propagation::kBackground) {
+  } else if (propagation == Propagation::kBackground) {
     SetFinalizer(object, kFinalizerForeground, false);
     SetFinalizer(object, kFinalizerOrphan, false);
   }

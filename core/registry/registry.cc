@@ -120,8 +120,9 @@ Task<Result<ObjectPtr>> Registry::Create(const Kind& kind, std::string ns, Json 
     co_return InvalidStatus(
         stored.gvk, "", {{"metadata.name", "FieldValueRequired", "Required value: name or generateName is required"}});
   }
-  if (stored.hooks.prepare_create) stored.hooks.prepare_create(object);
+  // The name first: a kind's own preparation may speak of it.
   if (generated) metadata["name"] = base.substr(0, kGeneratedBase) + RandomSuffix(kGeneratedSuffix);
+  if (stored.hooks.prepare_create) stored.hooks.prepare_create(object);
   ApplyDefaults(stored, object);
 
   AdmissionRequest request{AdmissionRequest::Op::kCreate,

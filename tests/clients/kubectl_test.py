@@ -32,6 +32,45 @@ spec:
               valueFrom: {fieldRef: {fieldPath: spec.nodeName}}
 """
 
+JOBS = """
+apiVersion: batch/v1
+kind: Job
+metadata: {name: squares}
+spec:
+  completionMode: Indexed
+  completions: 4
+  parallelism: 2
+  template:
+    spec:
+      restartPolicy: Never
+      containers:
+        - {name: main, image: busybox, command: [sh, -c, "echo $JOB_COMPLETION_INDEX*$JOB_COMPLETION_INDEX=$((JOB_COMPLETION_INDEX * JOB_COMPLETION_INDEX))"]}
+---
+apiVersion: batch/v1
+kind: Job
+metadata: {name: broken}
+spec:
+  backoffLimit: 0
+  template:
+    spec:
+      restartPolicy: Never
+      containers:
+        - {name: main, image: busybox, command: [sh, -c, "echo no luck; exit 3"]}
+---
+apiVersion: batch/v1
+kind: CronJob
+metadata: {name: yearly}
+spec:
+  schedule: "30 3 1 1 *"
+  jobTemplate:
+    spec:
+      template:
+        spec:
+          restartPolicy: OnFailure
+          containers:
+            - {name: main, image: busybox, command: [echo, by hand]}
+"""
+
 CONFIG = """
 apiVersion: v1
 kind: ConfigMap
@@ -145,6 +184,19 @@ TABLE = [
     (["label", "node", "node-1", "disk=ssd"], None, 0, r"node/node-1 labeled"),
     (["drain", "node-1", "--ignore-daemonsets"], None, 0, r"(?s)cordoned.*(drained|evicted)"),
     (["uncordon", "node-1"], None, 0, r"uncordoned"),
+    # Jobs.
+    (["apply", "-f", "-"], JOBS, 0, r"job.batch/squares created\njob.batch/broken created\ncronjob.batch/yearly created"),
+    (["wait", "--for=condition=complete", "job/squares", "--timeout=20s"], None, 0, r"job.batch/squares condition met"),
+    (["wait", "--for=condition=failed", "job/broken", "--timeout=20s"], None, 0, r"job.batch/broken condition met"),
+    (["logs", "-l", "job-name=squares"], None, 0, r"(?s)(?=.*0\*0=0)(?=.*1\*1=1)(?=.*2\*2=4)(?=.*3\*3=9)"),
+    (["logs", "job/broken"], None, 0, r"no luck"),
+    (["get", "jobs"], None, 0, r"NAME +STATUS +COMPLETIONS +DURATION +AGE\nbroken +Failed +0/1 .*\nsquares +Complete +4/4 "),
+    (["get", "job", "squares", "-o", "jsonpath={.status.completedIndexes}"], None, 0, r"^0-3$"),
+    (["describe", "job", "broken"], None, 0, r"(?s)0 (Running|Active).* / 0 Succeeded / 1 Failed.*BackoffLimitExceeded"),
+    (["get", "cronjobs"], None, 0, r"NAME +SCHEDULE +TIMEZONE +SUSPEND +ACTIVE +LAST SCHEDULE +AGE\n"
+                                   r"yearly +30 3 1 1 \* +<none> +False +0 +<none> "),
+    (["delete", "job", "squares", "broken"], None, 0, r'job.batch "squares" deleted.*\njob.batch "broken" deleted'),
+    (["get", "pods", "-l", "job-name", "-o", "name"], None, 0, r"^$"),
     # The end of things.
     (["delete", "ds", "sleeper"], None, 0, r'daemonset.apps "sleeper" deleted'),
     (["wait", "--for=delete", "pod", "-l", "app=sleeper", "--timeout=30s"], None, None, r""),
@@ -157,6 +209,12 @@ TABLE = [
 # Newer than 1.20 only.
 NEWER = [
     (["apply", "-f", "-"], UNKNOWN_FIELD, 1, r'unknown field "datum"'),
+    (["apply", "-f", "-"], JOBS.split("---")[2], 0, r"cronjob.batch/yearly"),
+    (["create", "job", "now", "--from=cronjob/yearly"], None, 0, r"job.batch/now created"),
+    (["wait", "--for=condition=complete", "job/now", "--timeout=20s"], None, 0, r"condition met"),
+    (["logs", "job/now"], None, 0, r"^by hand$"),
+    (["delete", "cronjob", "yearly"], None, 0, r'cronjob.batch "yearly" deleted'),
+    (["wait", "--for=delete", "pod", "-l", "job-name=now", "--timeout=20s"], None, None, r""),
     (["auth", "can-i", "create", "pods"], None, 0, r"^yes$"),
     (["get", "node", "node-1", "--subresource=status", "-o", "name"], None, 0, r"node/node-1"),
 ]

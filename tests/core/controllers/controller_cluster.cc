@@ -33,7 +33,7 @@ const KindCatalog& Catalog() {
 
 }  // namespace
 
-ControllerCluster::ControllerCluster(uint64_t seed) : seed_(seed) {
+ControllerCluster::ControllerCluster(uint64_t seed, std::vector<std::string> without) : seed_(seed) {
   StoreOptions options;
   options.path = ":memory:";
   options.durability = Durability::kMemory;
@@ -56,6 +56,7 @@ ControllerCluster::ControllerCluster(uint64_t seed) : seed_(seed) {
 
   const ControllerSettings settings{Catalog(), "-----BEGIN CERTIFICATE-----\ntest\n"};
   for (const ControllerRow& row : AllControllers()) {
+    if (std::find(without.begin(), without.end(), row.name) != without.end()) continue;
     Start(row.name, [&](RuntimeContext context) { return row.make(context, settings); });
   }
   Settle();
@@ -150,6 +151,17 @@ void ControllerCluster::Delete(std::string_view resource, std::string_view ns, s
       Run(client().Delete(std::string(resource), std::string(ns), std::string(name), std::move(options)));
   INFO(deleted.status().message());
   REQUIRE(deleted.ok());
+}
+
+void ControllerCluster::Commit(Mutation mutation) {
+  store_->Commit(std::move(mutation), [](Result<ObjectPtr> outcome) { REQUIRE(outcome.ok()); });
+  Settle();
+}
+
+void ControllerCluster::Bind(const ObjectPtr& pod, const std::string& node) {
+  const auto bound = Run(client().Bind(pod->ns(), pod->name(), pod->uid(), node));
+  INFO(bound.message());
+  REQUIRE(bound.ok());
 }
 
 ObjectPtr ControllerCluster::Get(std::string_view resource, std::string_view ns, std::string_view name) const {

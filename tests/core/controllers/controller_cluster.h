@@ -20,7 +20,8 @@ namespace wherry {
 // step by step, so that a test sees every moment in between. (TestCluster has them all.)
 class ControllerCluster {
  public:
-  explicit ControllerCluster(uint64_t seed = 1);
+  // `without`: controllers, by their names in AllControllers(), that are not started.
+  explicit ControllerCluster(uint64_t seed = 1, std::vector<std::string> without = {});
   ~ControllerCluster();
 
   // Runs until nothing is left to do at the present moment.
@@ -31,10 +32,14 @@ class ControllerCluster {
   // Writes as a user would; a refusal fails the test. The document names its kind.
   ObjectPtr Create(Json object);
   ObjectPtr Update(const ObjectPtr& current, const std::function<void(Json&)>& change, std::string subresource = "");
+  // Straight into the store, past every check.
+  void Commit(Mutation mutation);
   void Delete(std::string_view resource, std::string_view ns, std::string_view name, DeleteOptions options = {});
   ObjectPtr Get(std::string_view resource, std::string_view ns, std::string_view name) const;
   Json Document(std::string_view resource, std::string_view ns, std::string_view name) const;  // null when absent
   std::vector<ObjectPtr> List(std::string_view resource, std::string_view ns = {}) const;
+
+  void Bind(const ObjectPtr& pod, const std::string& node);
 
   // A node that is Ready and never falls silent. `labels` and `taints` may be null.
   ObjectPtr AddNode(const std::string& name, Json labels = {}, Json taints = {});

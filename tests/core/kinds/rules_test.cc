@@ -134,6 +134,50 @@ TEST_CASE("bad objects are refused on create") {
        {{"/spec/completionMode", "\"Indexed\""}, {"/spec/completions", ""}},
        {"spec.completions: Required value: when completion mode is Indexed"}},
       {"Job", {{"/spec/template/metadata/labels/app", "\"b\""}}, {selector}},
+      {"Job",
+       {{"/metadata/name", "\"a1234567890123456789012345678901234567890123456789012345678901\""},
+        {"/spec/completionMode", "\"Indexed\""}},
+       {"metadata.name: Invalid value: \"a1234567890123456789012345678901234567890123456789012345678901\": will not "
+        "able to create pod with invalid DNS label: "
+        "a1234567890123456789012345678901234567890123456789012345678901-0"}},
+      {"Job",
+       {{"/spec/maxFailedIndexes", "1"}},
+       {"spec.maxFailedIndexes: Invalid value: 1: requires indexed completion mode",
+        "spec.backoffLimitPerIndex: Required value: when maxFailedIndexes is specified"}},
+      {"Job",
+       {{"/spec/podFailurePolicy",
+         R"({"rules":[{"action":"FailIndex","onExitCodes":{"operator":"In","values":[3,0,3,1],"containerName":"x"}}]})"},
+        {"/spec/podReplacementPolicy", "\"TerminatingOrFailed\""}},
+       {"spec.podFailurePolicy.rules[0].action: Invalid value: \"FailIndex\": requires the backoffLimitPerIndex to be "
+        "set",
+        "spec.podFailurePolicy.rules[0].onExitCodes.containerName: Invalid value: \"x\": must be one of the container "
+        "or initContainer names in the pod template",
+        "spec.podFailurePolicy.rules[0].onExitCodes.values[1]: Invalid value: 0: must not be 0 for the In operator",
+        "spec.podFailurePolicy.rules[0].onExitCodes.values[2]: Duplicate value: 3",
+        "spec.podFailurePolicy.rules[0].onExitCodes.values: Invalid value: [3,0,3,1]: must be ordered",
+        "spec.podReplacementPolicy: Unsupported value: \"TerminatingOrFailed\": supported values: \"Failed\""}},
+      {"Job",
+       {{"/spec/podFailurePolicy", R"({"rules":[{"action":"Ignore"}]})"}},
+       {"spec.podFailurePolicy.rules[0]: Invalid value: {\"action\":\"Ignore\"}: specifying one of OnExitCodes and "
+        "OnPodConditions is required"}},
+      {"Job",
+       {{"/spec/successPolicy", R"({"rules":[{"succeededCount":1}]})"}},
+       {"spec.successPolicy: Invalid value: {\"rules\":[{\"succeededCount\":1}]}: requires indexed completion mode"}},
+      {"Job",
+       {{"/spec/completionMode", "\"Indexed\""},
+        {"/spec/completions", "3"},
+        {"/spec/successPolicy",
+         R"({"rules":[{"succeededIndexes":"0-3"},{"succeededIndexes":"1,0"},{"succeededCount":4},{"succeededIndexes":"0,2","succeededCount":3},{}]})"}},
+       {"spec.successPolicy.rules[0].succeededIndexes: Invalid value: \"0-3\": error parsing succeededIndexes: too "
+        "large index: \"3\"",
+        "spec.successPolicy.rules[1].succeededIndexes: Invalid value: \"1,0\": error parsing succeededIndexes: "
+        "non-increasing order, previous: 1, current: 0",
+        "spec.successPolicy.rules[2].succeededCount: Invalid value: 4: must be less than or equal to 3 (the number of "
+        "specified completions)",
+        "spec.successPolicy.rules[3].succeededCount: Invalid value: 3: must be less than or equal to 2 (the number of "
+        "indexes in the specified succeededIndexes field)",
+        "spec.successPolicy.rules[4]: Required value: at least one of succeededCount or succeededIndexes must be "
+        "specified"}},
       {"CronJob",
        {{"/spec/schedule", "\"x\""}},
        {"spec.schedule: Invalid value: \"x\": expected exactly 5 fields, found 1: [x]"}},
@@ -277,6 +321,11 @@ TEST_CASE("what may not change is refused on update") {
       {"ControllerRevision", {}, {{"/revision", "2"}}, {}},
       {"Job", {}, {{"/spec/completions", "2"}}, {"spec.completions: Invalid value: 2: field is immutable"}},
       {"Job", {}, {{"/spec/parallelism", "2"}, {"/spec/suspend", "true"}}, {}},
+      {"Job",
+       {{"/spec/completionMode", "\"Indexed\""}},
+       {{"/spec/completions", "2"}},
+       {"spec.completions: Invalid value: 2: can only be modified in tandem with spec.parallelism"}},
+      {"Job", {{"/spec/completionMode", "\"Indexed\""}}, {{"/spec/completions", "2"}, {"/spec/parallelism", "2"}}, {}},
       {"Job", {{"/spec/suspend", "true"}}, {{"/spec/template/spec/nodeSelector", R"({"a":"b"})"}}, {}},
       {"Job",
        {},
@@ -392,8 +441,17 @@ TEST_CASE("defaults depend on other fields") {
         "IfNotPresent");
   CHECK(defaulted("Job", R"({"spec":{"template":{"metadata":{"labels":{"a":"b"}}}}})") ==
         Json::parse(R"({"metadata":{"labels":{"a":"b"}},"spec":{"completions":1,"parallelism":1,
+            "backoffLimit":6,"completionMode":"NonIndexed","suspend":false,
             "podReplacementPolicy":"TerminatingOrFailed","template":{"metadata":{"labels":{"a":"b"}}}}})"));
   CHECK_FALSE(defaulted("Job", R"({"spec":{"parallelism":3}})")["spec"].contains("completions"));
+  CHECK(defaulted("Job", R"({"spec":{"completions":3}})")["spec"]["parallelism"] == 1);
+  CHECK(defaulted("Job", R"({"spec":{"backoffLimitPerIndex":1}})")["spec"]["backoffLimit"] == 2147483647);
+  const Json strict = defaulted("Job", R"({"spec":{"podFailurePolicy":{"rules":[{"action":"Ignore",
+      "onPodConditions":[{"type":"DisruptionTarget"}]}]}}})")["spec"];
+  CHECK(strict["podReplacementPolicy"] == "Failed");
+  CHECK(strict["podFailurePolicy"]["rules"][0]["onPodConditions"][0]["status"] == "True");
+  CHECK(defaulted("CronJob", R"({"spec":{"jobTemplate":{"spec":{}}}})")["spec"]["jobTemplate"]["spec"] ==
+        Json::object());
   CHECK(defaulted("Service", R"({"spec":{"ports":[{"port":80},{"port":81,"targetPort":"web"}]}})")["spec"]["ports"] ==
         Json::parse(R"([{"port":80,"targetPort":80},{"port":81,"targetPort":"web"}])"));
   CHECK(defaulted("Secret", R"({"data":{"a":"eA=="},"stringData":{"a":"new","b":"\u00e9"}})") ==
