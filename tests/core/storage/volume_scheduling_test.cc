@@ -77,6 +77,17 @@ TEST_CASE("volume binding: a claim is made where its first pod goes, and its pod
   CHECK(NodeOf(cluster, "late") == node);
 }
 
+TEST_CASE("volume binding: a pod that comes past the scheduler gets its volume too") {
+  Storage cluster;
+  cluster.AddNode("n1");
+  cluster.AddNode("n2");
+  cluster.Create(Claim("a"));
+  cluster.Create(Pod("p", "a", "n2"));
+  cluster.Settle();
+  CHECK(SelectedNode(cluster, "a") == "n2");
+  CHECK(cluster.PodPhase("p") == "Running");
+}
+
 TEST_CASE("volume binding: a pod without its claim waits for it, and no timer is needed") {
   Storage cluster;
   cluster.AddNode("n1");
