@@ -545,12 +545,12 @@ void NodeAgentPool::OnConfigEvent(const Event& event) {
 
 // A claim was bound, or its volume came: the pods that could not mount it look again.
 void NodeAgentPool::OnVolumeEvent(const Event& event) {
-  if (event.type == EventType::kDeleted || obstructed_.empty()) return;
+  if (event.type == EventType::kDeleted) return;
   const bool is_claim = event.object->key().resource == resources::kPersistentVolumeClaims;
   const std::string claim = is_claim ? KeyOf(*event.object) : event.object->view<VolumeView>().claim_key();
   for (const ObjectPtr& pod : services_.context.client.cache().ByIndex(kIndexPodClaim, claim)) {
-    if (auto it = workers_.find(pod->uid()); it != workers_.end() && obstructed_.contains(pod->uid()))
-      it->second->RetryNow();
+    // Asked itself: one that found this out only now is not among obstructed_ yet.
+    if (auto it = workers_.find(pod->uid()); it != workers_.end() && it->second->obstructed()) it->second->RetryNow();
   }
 }
 

@@ -3,6 +3,7 @@
 #include <nlohmann/json.hpp>
 
 #include "core/kinds/pod_rules.h"
+#include "core/kinds/storage_view.h"
 #include "core/runtime/object_view.h"
 
 namespace wherry {
@@ -70,6 +71,7 @@ size_t HashOf(const PodDemand::Request& request) {
   mix(static_cast<size_t>(request.amounts.milli_cpu));
   mix(static_cast<size_t>(request.amounts.memory));
   mix(static_cast<size_t>(request.priority));
+  for (const PodDemand::Claim& claim : request.claims) mix(hash(claim.name));
   for (const NodeTerm& term : request.selection.terms) {
     for (const NodeRequirement& field : term.fields) {
       for (const std::string& name : field.values) mix(hash(name));
@@ -107,6 +109,12 @@ PodDemand::PodDemand(const Json& pod) {
     request.affinity = ReadPodAffinity(spec, "podAffinity", request.ns, request.labels);
     request.anti_affinity = ReadPodAffinity(spec, "podAntiAffinity", request.ns, request.labels);
   }
+  for (std::string& claim : ClaimsOfPod(pod)) request.claims.push_back({std::move(claim), false});
+  ForEachIn(spec, "volumes", [&](const Json& volume) {
+    if (!volume.contains("ephemeral")) return;
+    const std::string name = ClaimOfVolume(volume, StringAt(pod, "metadata.name"));
+    for (Claim& claim : request.claims) claim.ephemeral = claim.ephemeral || claim.name == name;
+  });
   request.spread = ReadSpreadConstraints(spec, request.labels);
   request.priority = static_cast<int32_t>(IntAt(spec, "priority"));
   request.never_preempts = StringAt(spec, "preemptionPolicy") == "Never";

@@ -38,6 +38,12 @@ struct PodDemand {
     std::string kind, name, uid;
     bool operator==(const Owner&) const = default;
   };
+  // A PersistentVolumeClaim that one of its volumes stands for.
+  struct Claim {
+    std::string name;
+    bool ephemeral = false;  // made for the pod by the ephemeral volume controller
+    bool operator==(const Claim&) const = default;
+  };
   // What decides where the pod may go. Two pods that agree here would be refused alike: those of one template do.
   struct Request {
     std::string ns;
@@ -50,6 +56,7 @@ struct PodDemand {
     std::vector<std::string> images;  // of every container, for image locality
     PodAffinity affinity, anti_affinity;
     std::vector<SpreadConstraint> spread;
+    std::vector<Claim> claims;  // each once
     Owner owner;
     int32_t priority = 0;
     bool never_preempts = false;  // preemptionPolicy: Never

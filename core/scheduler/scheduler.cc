@@ -346,7 +346,11 @@ Task<Status> Scheduler::BindNow(ObjectPtr pod, std::string node) {
       if (plugin.pre_bind == nullptr || (plugin.needs_pre_bind != nullptr && !plugin.needs_pre_bind(info))) continue;
       const auto memory = memories_.find(&plugin);
       PluginMemory* const own = memory == memories_.end() ? nullptr : memory->second.get();
+      // It may wait for others, minutes long: meanwhile it holds up nobody's bind.
+      --binding_;
+      Wake();
       Status ready = co_await plugin.pre_bind(context_, pod, node, own);
+      ++binding_;
       if (!ready.ok()) co_return ready;
     }
   }

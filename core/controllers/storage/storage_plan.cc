@@ -93,7 +93,9 @@ ClaimPlan PlanProvisioning(const ClaimFacts& facts) {
              "Waiting for a volume to be created either by the external provisioner '" + provisioner +
                  "' or manually by the system administrator. If volume creation is delayed, please verify that the "
                  "provisioner is running and correctly registered."));
-  if (local && claim.selected_node.empty()) {
+  if (claim.selected_node.empty() && !facts.consumer_node.empty()) {
+    plan.select_node = facts.consumer_node;  // its first consumer is there already
+  } else if (local && claim.selected_node.empty()) {
     // Its volumes are on one node each, so with volumeBindingMode Immediate somebody has to choose one.
     const std::string node = facts.choose_node();
     if (node.empty()) return Pending(Warning("ProvisioningFailed", "no node is there that the storage class allows"));
@@ -115,7 +117,7 @@ ClaimPlan PlanUnbound(const ClaimFacts& facts) {
     plan.assign_class = facts.default_class->name;
     return plan;
   }
-  if (waits && claim.selected_node.empty()) {
+  if (waits && claim.selected_node.empty() && facts.consumer_node.empty()) {
     return Pending(facts.waiting_pod.empty()
                        ? Normal("WaitForFirstConsumer", "waiting for first consumer to be created before binding")
                        : Normal("WaitForPodScheduled", "waiting for pod " + facts.waiting_pod + " to be scheduled"));

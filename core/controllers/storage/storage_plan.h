@@ -25,6 +25,7 @@ struct ClaimFacts {
   const ClassView* storage_class = nullptr;   // of the claim; null = none, or unknown
   const ClassView* default_class = nullptr;   // of the cluster
   std::string waiting_pod;                    // a pod that uses the claim and has no node yet
+  std::string consumer_node;                  // there, of a pod that uses the claim and came past the scheduler
   std::function<bool(const std::string& node)> node_exists;
   // The node for a volume that nobody waits for; "" = none is allowed.
   std::function<std::string()> choose_node;

@@ -9,6 +9,7 @@
 #include <unordered_map>
 #include <utility>
 
+#include "core/controllers/pod_view.h"
 #include "core/controllers/storage/storage_plan.h"
 #include "core/kinds/resources.h"
 #include "core/registry/indexes.h"
@@ -61,6 +62,15 @@ class VolumeBinding {
     });
   }
 
+  // A pod that has its node before its claim has its volume came past the scheduler.
+  void OnPod(const Event& event, WorkQueue& queue) {
+    if (event.type == EventType::kDeleted || event.object->view<PodView>().node_name.empty()) return;
+    for (const std::string& name : ClaimsOfPod(*event.object->json())) {
+      const ObjectPtr claim = cache().Get(kClaims, event.object->ns(), name);
+      if (claim && !claim->view<ClaimView>().bind_completed) queue.Add(KeyOf(*claim));
+    }
+  }
+
   // Where a volume is to be: only whether the node is there counts, so heartbeats wake nobody.
   void OnNode(const Event& event, WorkQueue& queue) {
     if (event.type == EventType::kModified) return;
@@ -105,12 +115,18 @@ class VolumeBinding {
     return found;
   }
 
-  // The first by name of the pods that use the claim and have no node.
-  std::string WaitingPod(const ClaimView& claim) const {
+  // Of the pods that use the claim the first by name without a node, and the node of the first that has one.
+  void FindPods(const ClaimView& claim, ClaimFacts& facts) const {
     for (const ObjectPtr& pod : cache().ByIndex(kIndexPodClaim, claim.key())) {
-      if (StringAt(*pod->json(), "spec.nodeName").empty() && !pod->view<MetaView>().deleting()) return pod->name();
+      const PodView& view = pod->view<PodView>();
+      if (view.deleting || view.terminal()) continue;
+      if (!view.node_name.empty()) {
+        const bool there = cache().Get(resources::kNodes, "", view.node_name) != nullptr;
+        if (facts.consumer_node.empty() && there) facts.consumer_node = view.node_name;
+      } else if (facts.waiting_pod.empty()) {
+        facts.waiting_pod = pod->name();
+      }
     }
-    return "";
   }
 
   // The allowed, schedulable node with the fewest volumes.
@@ -146,12 +162,12 @@ class VolumeBinding {
     const ObjectPtr storage_class =
         claim.class_name().empty() ? ObjectPtr() : cache().Get(resources::kStorageClasses, "", claim.class_name());
     const ObjectPtr default_class = claim.storage_class ? ObjectPtr() : DefaultClass();
-    ClaimFacts facts{claim, nullptr, {}, nullptr, nullptr, {}, {}, {}};
+    ClaimFacts facts{claim, nullptr, {}, nullptr, nullptr, {}, {}, {}, {}};
     if (named) facts.volume = &named->view<VolumeView>();
     for (const ObjectPtr& candidate : candidates) facts.candidates.push_back(&candidate->view<VolumeView>());
     if (storage_class) facts.storage_class = &storage_class->view<ClassView>();
     if (default_class) facts.default_class = &default_class->view<ClassView>();
-    if (!claim.bind_completed) facts.waiting_pod = WaitingPod(claim);
+    if (!claim.bind_completed) FindPods(claim, facts);
     facts.node_exists = [&](const std::string& node) { return cache().Get(resources::kNodes, "", node) != nullptr; };
     facts.choose_node = [&] { return ChooseNode(*facts.storage_class); };
     const ClaimPlan plan = PlanClaim(facts);
@@ -324,6 +340,7 @@ ControllerSpec VolumeBindingController(RuntimeContext context) {
   spec.watches = {{std::string(resources::kPersistentVolumeClaims), on(&VolumeBinding::OnClaim)},
                   {std::string(resources::kPersistentVolumes), on(&VolumeBinding::OnVolume)},
                   {std::string(resources::kStorageClasses), on(&VolumeBinding::OnClass)},
+                  {std::string(resources::kPods), on(&VolumeBinding::OnPod)},
                   {std::string(resources::kNodes), on(&VolumeBinding::OnNode)}};
   spec.reconcile = [self](std::string key) { return self->Reconcile(std::move(key)); };
   spec.workers = 32;

@@ -7,11 +7,11 @@ namespace {
 
 // Cheap and seldom resolvable checks first: the first refusal of a node is the one that is reported.
 constexpr const Plugin* kPlugins[] = {
-    &plugins::kNodeUnschedulable, &plugins::kNodeName,         &plugins::kTaintToleration,
-    &plugins::kNodeAffinity,      &plugins::kNodePorts,        &plugins::kNodeResourcesFit,
-    &plugins::kPodTopologySpread, &plugins::kInterPodAffinity, &plugins::kDefaultPreemption,
-    &plugins::kLeastAllocated,    &plugins::kMostAllocated,    &plugins::kBalancedAllocation,
-    &plugins::kImageLocality,
+    &plugins::kNodeUnschedulable,  &plugins::kNodeName,           &plugins::kTaintToleration,
+    &plugins::kNodeAffinity,       &plugins::kNodePorts,          &plugins::kNodeResourcesFit,
+    &plugins::kVolumeRestrictions, &plugins::kVolumeBinding,      &plugins::kPodTopologySpread,
+    &plugins::kInterPodAffinity,   &plugins::kDefaultPreemption,  &plugins::kLeastAllocated,
+    &plugins::kMostAllocated,      &plugins::kBalancedAllocation, &plugins::kImageLocality,
 };
 
 }  // namespace

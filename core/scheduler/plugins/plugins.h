@@ -11,6 +11,8 @@ extern const Plugin kTaintToleration;
 extern const Plugin kNodeAffinity;
 extern const Plugin kNodePorts;
 extern const Plugin kNodeResourcesFit;
+extern const Plugin kVolumeRestrictions;
+extern const Plugin kVolumeBinding;
 extern const Plugin kPodTopologySpread;
 extern const Plugin kInterPodAffinity;
 extern const Plugin kDefaultPreemption;

@@ -178,7 +178,7 @@ TEST_CASE("what becomes of a claim") {
   for (const Row& row : rows) {
     INFO(row.what);
     const ClaimView claim(Claim(row.claim));
-    ClaimFacts facts{claim, nullptr, {}, nullptr, &standard, {}, {}, {}};
+    ClaimFacts facts{claim, nullptr, {}, nullptr, &standard, {}, {}, {}, {}};
     VolumeView volume;
     if (*row.volume != '\0') {
       volume = VolumeView(Volume("v", row.volume));
@@ -198,8 +198,17 @@ TEST_CASE("what becomes of a claim") {
 TEST_CASE("a claim that waits says for which pod") {
   const ClaimView claim(Claim(R"({"spec":{"storageClassName":"x"}})"));
   const ClassView storage_class(Json::parse(kWaits));
-  const ClaimFacts facts{claim, nullptr, {}, &storage_class, nullptr, "web-0", {}, {}};
+  const ClaimFacts facts{claim, nullptr, {}, &storage_class, nullptr, "web-0", {}, {}, {}};
   CHECK(Text(PlanClaim(facts)) == "Pending WaitForPodScheduled waiting for pod web-0 to be scheduled");
+}
+
+TEST_CASE("a claim whose pod was put on a node past the scheduler goes there") {
+  const ClaimView claim(Claim(R"({"spec":{"storageClassName":"x"}})"));
+  const ClassView waits(Json::parse(kWaits)), immediate(Json::parse(kImmediate));
+  for (const ClassView* storage_class : {&waits, &immediate}) {
+    const ClaimFacts facts{claim, nullptr, {}, storage_class, nullptr, {}, "n7", {}, [] { return std::string("n2"); }};
+    CHECK(Text(PlanClaim(facts)) == "Pending by=wherry.dev/local node=n7");
+  }
 }
 
 TEST_CASE("what becomes of a volume") {
