@@ -138,7 +138,8 @@ void Scheduler::Pump() {
 void Scheduler::WakeRefused() {
   for (const auto& [node, events] : snapshot_.TakeChanges()) {
     if (queue_.refused() == 0) continue;
-    queue_.Wake(node, [&, this](QueuedPod& queued) { return Helps(queued, node, events); });
+    // Named again for clang before 16, whose lambdas cannot capture a structured binding.
+    queue_.Wake(node, [this, &name = node, &what = events](QueuedPod& queued) { return Helps(queued, name, what); });
   }
 }
 
