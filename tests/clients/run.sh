@@ -16,7 +16,8 @@ export PYTHONDONTWRITEBYTECODE=1
 python=/usr/bin/python3
 cd "$here"
 case "$client" in
-  kubectl | tutorials | rollout | python | kill9) exec "$python" "${client}_test.py" "$wherry" ;;
+  kubectl | tutorials | rollout | python) exec "$python" "${client}_test.py" "$wherry" ;;
+  kill9) exec "$python" kill9_test.py "$wherry" "${WHERRY_KILL9_ROUNDS:-50}" ;;
   node) exec "$python" node_test.py "$wherry" "$build/node" ;;
   *)
     echo "run.sh: unknown client $client" >&2
