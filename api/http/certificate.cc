@@ -19,7 +19,7 @@ constexpr Duration kAuthorityLifetime = std::chrono::hours(24 * 3652);
 
 Status Failed(std::string_view what) { return Status::Internal("pki: " + std::string(what) + ": " + OpensslError()); }
 
-PkeyPtr NewKey() { return PkeyPtr(EVP_EC_gen("P-256")); }
+PkeyPtr NewKey() { return PkeyPtr(EVP_PKEY_Q_keygen(nullptr, nullptr, "EC", "P-256")); }
 
 template <typename Write>
 std::string Pem(Write write) {

@@ -8,11 +8,17 @@
 #include <asio/io_context.hpp>
 #include <asio/post.hpp>
 #include <asio/signal_set.hpp>
+#include <atomic>
+#include <cerrno>
 #include <csignal>
+#include <cstdlib>
+#include <cstring>
 #include <filesystem>
 #include <fstream>
+#include <future>
 #include <nlohmann/json.hpp>
 #include <optional>
+#include <thread>
 #include <utility>
 
 #include "api/http/pki.h"
@@ -20,6 +26,7 @@
 #include "api/rest/api.h"
 #include "api/server/log_handler.h"
 #include "core/agent/runtime/process_runtime.h"
+#include "core/agent/simulation.h"
 #include "core/control_plane/control_plane.h"
 #include "core/kinds/resources.h"
 #include "core/runtime/object_view.h"
@@ -101,9 +108,35 @@ Status PrepareDirectory(const std::string& path) {
   return {};
 }
 
+// A directory of our own that is gone with this. None until Make.
+class TemporaryDirectory {
+ public:
+  TemporaryDirectory() = default;
+  TemporaryDirectory(const TemporaryDirectory&) = delete;
+  TemporaryDirectory& operator=(const TemporaryDirectory&) = delete;
+  ~TemporaryDirectory() {
+    std::error_code error;
+    if (!path_.empty()) fs::remove_all(path_, error);
+  }
+  Status Make() {
+    std::error_code error;
+    std::string path = (fs::temp_directory_path(error) / "wherry.XXXXXX").string();
+    if (error || !::mkdtemp(path.data())) {
+      return Status::Unavailable("cannot make a directory " + path + ": " + std::strerror(errno));
+    }
+    path_ = std::move(path);
+    return {};
+  }
+  const std::string& path() const { return path_; }
+
+ private:
+  std::string path_;
+};
+
 }  // namespace
 
 struct Cluster::State {
+  TemporaryDirectory temporary;  // goes last
   ClusterOptions options;
   asio::io_context io{1};
   std::unique_ptr<Clock> clock;
@@ -118,6 +151,10 @@ struct Cluster::State {
   bool bootstrapped = false;
   bool ready = false;
   bool stopping = false;
+  // Of Start: the control thread, who waits for it to be ready, and that it is over.
+  std::thread thread;
+  std::optional<std::promise<Status>> started;
+  std::atomic<bool> ended = false;
 
   Task<> Begin();
   Task<> End();
@@ -144,6 +181,7 @@ void Cluster::State::WatchNodes() {
     if (ready || !NodesReady()) return;
     ready = true;
     if (on_ready) on_ready();
+    if (started) std::exchange(started, std::nullopt)->set_value({});
   };
   plane->cache().bus().AddHandler(resources::kNodes, [this, check](const Event&) {
     if (!ready) asio::post(io, check);
@@ -157,6 +195,7 @@ Task<> Cluster::State::Begin() {
   for (int i = 1; status.ok() && i <= options.nodes; ++i) {
     std::string name = "node-" + std::to_string(i);
     Json metadata = Json::object();
+    if (options.simulated) metadata["annotations"][std::string(kRuntimeKey)] = "simulated";
     status = co_await plane->agents().EnsureNode(std::move(name), std::move(metadata));
   }
   if (!status.ok()) {
@@ -180,7 +219,8 @@ Task<> Cluster::State::End() {
   plane->Stop();
   if (options.stop_pods) {
     co_await plane->agents().StopPods(options.stop_grace);
-    Status stopped = co_await processes->StopWarden();
+    Status stopped;
+    if (processes) stopped = co_await processes->StopWarden();
     if (!stopped.ok()) spdlog::warn("warden not stopped error=\"{}\"", stopped.message());
   }
   // What is committed but not yet acknowledged is still written.
@@ -188,12 +228,87 @@ Task<> Cluster::State::End() {
   io.stop();
 }
 
+namespace {
+
+Status Stopped() { return Status::Unavailable("the cluster has stopped"); }
+
+// False when the control thread has ended and will not answer any more.
+template <typename T>
+bool Await(std::future<T>& answer, const std::atomic<bool>& ended) {
+  while (answer.wait_for(std::chrono::milliseconds(20)) != std::future_status::ready) {
+    if (ended && answer.wait_for(std::chrono::seconds(0)) != std::future_status::ready) return false;
+  }
+  return true;
+}
+
+Task<> Answer(std::function<Task<Result<ObjectPtr>>(Client&)> work, Client* client,
+              std::shared_ptr<std::promise<Result<ObjectPtr>>> answer) {
+  Task<Result<ObjectPtr>> task = work(*client);
+  Result<ObjectPtr> result = co_await std::move(task);
+  answer->set_value(std::move(result));
+}
+
+// One WaitUntil: looks once per turn of the loop in which something changed. Control thread, but for its making.
+class Wait : public std::enable_shared_from_this<Wait> {
+ public:
+  Wait(asio::io_context& io, Clock& clock, WatchCache& cache, std::function<bool(const WatchCache&)> holds)
+      : io_(io), clock_(clock), cache_(cache), holds_(std::move(holds)) {}
+
+  std::future<bool> over() { return over_.get_future(); }
+
+  void Begin(Duration timeout) {
+    auto self = shared_from_this();
+    handler_ = cache_.bus().AddHandler("", [self](const Event&) {
+      if (std::exchange(self->due_, true)) return;
+      asio::post(self->io_, [self] {
+        self->due_ = false;
+        self->Look();
+      });
+    });
+    timer_ = clock_.After(timeout, [self] { self->End(false); });
+    Look();
+  }
+
+ private:
+  void Look() {
+    if (!ended_ && holds_(cache_)) End(true);
+  }
+  void End(bool outcome) {
+    if (std::exchange(ended_, true)) return;
+    cache_.bus().RemoveHandler(handler_);
+    clock_.Cancel(timer_);
+    over_.set_value(outcome);
+  }
+
+  asio::io_context& io_;
+  Clock& clock_;
+  WatchCache& cache_;
+  const std::function<bool(const WatchCache&)> holds_;
+  std::promise<bool> over_;
+  EventBus::HandlerId handler_ = 0;
+  Clock::TimerId timer_ = 0;
+  bool due_ = false, ended_ = false;
+};
+
+}  // namespace
+
 Cluster::Cluster(std::unique_ptr<State> state) : state_(std::move(state)) {}
-Cluster::~Cluster() = default;
+Cluster::~Cluster() {
+  if (!state_->thread.joinable()) return;
+  Stop();
+  state_->thread.join();
+}
 
 Result<std::unique_ptr<Cluster>> Cluster::Open(ClusterOptions options) {
   auto state = std::make_unique<State>();
   std::error_code error;
+  const bool throwaway = options.data_dir.empty();
+  if (throwaway) {
+    Status made = state->temporary.Make();
+    if (!made.ok()) return made;
+    options.data_dir = state->temporary.path();
+    options.stop_pods = true;
+  }
   options.data_dir = fs::absolute(options.data_dir, error).lexically_normal().string();
   Status status = PrepareDirectory(options.data_dir);
   if (!status.ok()) return status;
@@ -201,7 +316,7 @@ Result<std::unique_ptr<Cluster>> Cluster::Open(ClusterOptions options) {
   state->clock = NewSystemClock(state->io);
 
   ControlPlaneOptions plane;
-  plane.store.path = options.data_dir + "/wherry.db";
+  plane.store.path = throwaway ? ":memory:" : options.data_dir + "/wherry.db";
   plane.store.durability = options.durability;
   plane.agent.data_dir = options.data_dir;
   if (!options.pod_cidr.empty()) {
@@ -256,12 +371,13 @@ Result<std::unique_ptr<Cluster>> Cluster::Open(ClusterOptions options) {
   plane.agent.service_port = std::to_string(port);
 
   // The store's lock comes before the warden's connection: only one server may speak for a directory.
-  plane.processes = [self] {
-    ProcessRuntimeOptions process_options;
-    process_options.data_dir = self->options.data_dir;
-    self->processes = std::make_unique<ProcessRuntime>(self->io, *self->clock, std::move(process_options));
-    return self->processes.get();
-  };
+  if (!options.simulated)
+    plane.processes = [self] {
+      ProcessRuntimeOptions process_options;
+      process_options.data_dir = self->options.data_dir;
+      self->processes = std::make_unique<ProcessRuntime>(self->io, *self->clock, std::move(process_options));
+      return self->processes.get();
+    };
   Result<std::unique_ptr<ControlPlane>> opened =
       ControlPlane::Open(std::move(plane), state->io.get_executor(), *state->clock);
   if (!opened.ok()) return opened.status();
@@ -294,7 +410,49 @@ Status Cluster::Run(bool handle_signals) {
   }
   Spawn(state.io.get_executor(), "start", state.Begin());
   state.io.run();
+  state.ended = true;
   return state.outcome;
+}
+
+Status Cluster::Start() {
+  State& state = *state_;
+  std::future<Status> started = state.started.emplace().get_future();
+  state.thread = std::thread([this, &state] {
+    Status outcome = Run();
+    if (outcome.ok()) outcome = Stopped();
+    if (state.started) std::exchange(state.started, std::nullopt)->set_value(std::move(outcome));
+  });
+  return started.get();
+}
+
+Result<ObjectPtr> Cluster::Call(std::function<Task<Result<ObjectPtr>>(Client&)> work) {
+  auto answer = std::make_shared<std::promise<Result<ObjectPtr>>>();
+  std::future<Result<ObjectPtr>> answered = answer->get_future();
+  Client* client = &state_->plane->client();
+  Task<> task = Answer(std::move(work), client, std::move(answer));
+  Spawn(state_->io.get_executor(), "call", std::move(task));
+  if (!Await(answered, state_->ended)) return Stopped();
+  return answered.get();
+}
+
+Status Cluster::Read(std::function<void(const WatchCache&)> look) {
+  auto done = std::make_shared<std::promise<void>>();
+  std::future<void> seen = done->get_future();
+  auto read = [done, look = std::move(look), cache = &state_->plane->cache()] {
+    look(*cache);
+    done->set_value();
+  };
+  asio::post(state_->io, std::move(read));
+  if (!Await(seen, state_->ended)) return Stopped();
+  seen.get();
+  return {};
+}
+
+bool Cluster::WaitUntil(std::function<bool(const WatchCache&)> holds, Duration timeout) {
+  auto wait = std::make_shared<Wait>(state_->io, *state_->clock, state_->plane->cache(), std::move(holds));
+  std::future<bool> over = wait->over();
+  asio::post(state_->io, [wait, timeout] { wait->Begin(timeout); });
+  return Await(over, state_->ended) && over.get();
 }
 
 void Cluster::Stop() {

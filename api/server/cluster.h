@@ -5,16 +5,24 @@
 #include <memory>
 #include <string>
 
+#include "core/registry/client.h"
+#include "core/runtime/task.h"
 #include "core/runtime/time.h"
 #include "store/object_store.h"
 #include "store/status.h"
+#include "store/watch_cache.h"
 
 namespace wherry {
 
 // How a cluster is set up. Paths may be relative; everything else is fixed once it runs.
 struct ClusterOptions {
-  std::string data_dir;  // made when absent (0700); holds the database, keys, logs and pods
-  int nodes = 3;         // pseudo-nodes to register at start: node-1 … node-N
+  // Made when absent (0700); holds the database, keys, logs and pods. "" = a throwaway cluster: the store is in memory,
+  // what needs a directory has one in $TMPDIR which is gone with the Cluster, and `stop_pods` holds.
+  std::string data_dir;
+  int nodes = 3;  // pseudo-nodes to register at start: node-1 … node-N
+  // The nodes of the start run their pods without processes, any image (docs/simulation.md); and nodes that are added
+  // later start nothing on this machine either.
+  bool simulated = false;
   std::string address = "127.0.0.1";
   uint16_t port = 6443;  // 0 = any free one
   // Where nodes get their /24 of pod addresses, within 127.0.0.0/8. "" = 127.64.0.0/10, beginning at a place of its own
@@ -31,12 +39,17 @@ struct ClusterOptions {
   Duration stop_grace = std::chrono::seconds(10);
 };
 
-// A whole cluster in this process: the server behind `wherry up`, and the entry for programs that embed one.
+// A whole cluster in this process: the server behind `wherry up`, and the entry for programs that embed one
+// (docs/embedding.md).
 //
 //   auto cluster = wherry::Cluster::Open(options);   // everything that can be refused is refused here
-//   cluster.value()->Run();                          // until Stop
+//   cluster.value()->Run();                          // this thread is the control thread, until Stop
+// or
+//   cluster.value()->Start();                        // a thread of its own is; returns when the nodes are Ready
+//   cluster.value()->Call(…), Read(…), WaitUntil(…); // from this thread
 //
-// Open, Run and destruction belong to one thread; Stop may be called from any, also from a signal handler's thread.
+// Open, Run or Start, and destruction belong to one thread; the rest may be called from any, Stop also from a signal
+// handler's thread.
 class Cluster {
  public:
   // Errors name what is wrong and the remedy: the port is in use, the directory is not ours, another server runs on it
@@ -48,12 +61,28 @@ class Cluster {
 
   // Serves until Stop, or until SIGTERM or SIGINT when `handle_signals`. The first error of the start ends it.
   Status Run(bool handle_signals = false);
+  // Serves on a thread of its own until Stop, which destruction implies. Returns when every node of the start is Ready,
+  // or with what kept it from that.
+  Status Start();
   void Stop();
+
+  // What a program does with the cluster it holds, without HTTP. Not from the control thread itself (from within
+  // `work`, say), where they would wait for themselves. Once the cluster has stopped they say so: kUnavailable or
+  // false.
+
+  // Runs `work` on the control thread, with the seam that the cluster's own parts use, and waits for its answer:
+  //   cluster->Call([&](Client& client) { return client.Create("daemonsets.apps", "default", document); });
+  // `work` is no coroutine itself: it returns one.
+  Result<ObjectPtr> Call(std::function<Task<Result<ObjectPtr>>(Client&)> work);
+  // Shows every current object to `look`, on the control thread, and waits for it.
+  Status Read(std::function<void(const WatchCache&)> look);
+  // Waits until `holds` is true, looking again after every change. False when it is not so within `timeout`.
+  bool WaitUntil(std::function<bool(const WatchCache&)> holds, Duration timeout);
 
   uint16_t port() const;
   std::string url() const;              // "https://127.0.0.1:6443"
   std::string kubeconfig_path() const;  // written before Open returns
-  // Called once, on the running thread, when every node of the start is Ready.
+  // Called once, on the control thread, when every node of the start is Ready.
   void set_on_ready(std::function<void()> on_ready);
 
  private:

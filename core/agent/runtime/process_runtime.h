@@ -17,8 +17,8 @@ class Clock;
 
 struct ProcessRuntimeOptions {
   std::string data_dir;
-  // The program, and what goes before "warden --data-dir D", that is started when no warden runs; empty = the one carried
-  // within this program (see StartWarden).
+  // The program, and what goes before "warden --data-dir D", that is started when no warden runs; empty = the one
+  // carried within this program (see StartWarden).
   std::vector<std::string> warden_command;
 };
 
