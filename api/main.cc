@@ -12,8 +12,9 @@ int main(int argc, char** argv) {
   CLI::App app("wherry: a Kubernetes-compatible cluster in one binary, its pods local processes");
   app.require_subcommand(1);
   int exit_code = 0;
-  for (auto* add : {wherry::AddUpCommand, wherry::AddGetCommand, wherry::AddApplyCommand, wherry::AddDeleteCommand,
-                    wherry::AddLogsCommand, wherry::AddNodeCommand, wherry::AddKubeconfigCommand, wherry::AddVersionCommand}) {
+  for (auto* add :
+       {wherry::AddUpCommand, wherry::AddGetCommand, wherry::AddApplyCommand, wherry::AddDeleteCommand,
+        wherry::AddLogsCommand, wherry::AddNodeCommand, wherry::AddKubeconfigCommand, wherry::AddVersionCommand}) {
     add(app, &exit_code);
   }
   try {

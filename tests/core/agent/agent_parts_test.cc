@@ -194,8 +194,9 @@ TEST_CASE("a container's environment") {
 
 TEST_CASE("what asks a container to end") {
   Cache c;
-  c.Put("images.wherry.dev",
-        R"json({"metadata":{"name":"web"},"spec":{"references":["web"],"command":["web"],"stopSignal":"SIGQUIT"}})json");
+  c.Put(
+      "images.wherry.dev",
+      R"json({"metadata":{"name":"web"},"spec":{"references":["web"],"command":["web"],"stopSignal":"SIGQUIT"}})json");
   c.Put("images.wherry.dev", R"json({"metadata":{"name":"db"},"spec":{"references":["db"],"command":["db"]}})json");
   const auto of = [&](const char* container) { return StopSignal(c.cache, Json::parse(container)); };
   CHECK(of(R"json({"image":"web:1"})json") == SIGQUIT);
