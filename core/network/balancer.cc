@@ -68,11 +68,17 @@ void Balancer::Served(uint32_t client, const Backend& backend, Duration now) {
   recency_.splice(recency_.begin(), recency_, it->second.recency);
 }
 
-bool Balancer::Uses(const Backend& backend) const {
-  const std::vector<Backend>& usable = Usable();
-  return std::any_of(usable.begin(), usable.end(), [&](const Backend& other) {
+namespace {
+
+bool Contains(const std::vector<Backend>& backends, const Backend& backend) {
+  return std::any_of(backends.begin(), backends.end(), [&](const Backend& other) {
     return other.address == backend.address && other.port == backend.port;
   });
 }
+
+}  // namespace
+
+bool Balancer::IsReady(const Backend& backend) const { return Contains(ready_, backend); }
+bool Balancer::Uses(const Backend& backend) const { return Contains(Usable(), backend); }
 
 }  // namespace wherry

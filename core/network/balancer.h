@@ -24,6 +24,8 @@ class Balancer {
 
   // Whether anybody could be served.
   bool usable() const { return !ready_.empty() || !serving_.empty(); }
+  // Whether this backend is one that new clients are meant for, not merely one that still serves.
+  bool IsReady(const Backend& backend) const;
   // Whether traffic may (still) go to this backend.
   bool Uses(const Backend& backend) const;
 

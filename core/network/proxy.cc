@@ -172,10 +172,20 @@ bool Proxy::Accept(const PlaceKey& key, int fd, uint32_t client) {
     return false;
   }
   Place& place = it->second;
-  std::vector<Backend> order = place.port->balancer.Order(client, NodeFor(place, client), clock_.Monotonic());
-  relay->Start(std::move(order), [this, port = place.port, client](const Backend& backend) {
+  const std::string node = NodeFor(place, client);
+  std::vector<Backend> order = place.port->balancer.Order(client, node, clock_.Monotonic());
+  auto served = [this, port = place.port, client](const Backend& backend) {
     port->balancer.Served(client, backend, clock_.Monotonic());
-  });
+  };
+  auto again = [this, port = place.port, client, node](const Backend& failed) {
+    std::vector<Backend> others;
+    if (port->balancer.IsReady(failed)) return others;  // its reset is what it has to say
+    others = port->balancer.Order(client, node, clock_.Monotonic());
+    std::erase_if(others,
+                  [&](const Backend& other) { return other.address == failed.address && other.port == failed.port; });
+    return others;
+  };
+  relay->Start(std::move(order), std::move(served), std::move(again));
   full_ = relays_.size() >= options_.max_connections;
   return !full_;
 }

@@ -72,9 +72,10 @@ TcpRelay::~TcpRelay() {
   }
 }
 
-void TcpRelay::Start(std::vector<Backend> backends, Connected connected) {
+void TcpRelay::Start(std::vector<Backend> backends, Connected connected, Again again) {
   backends_ = std::move(backends);
   connected_ = std::move(connected);
+  again_ = std::move(again);
   if (!client_.is_open()) return End(true);
   TryNext();
 }
@@ -123,17 +124,38 @@ void TcpRelay::TryNext() {
 
 void TcpRelay::Begin() {
   SetNoDelay(backend_.native_handle());
-  if (connected_) connected_(backends_[next_]);
-  connected_ = nullptr;
-  backends_.clear();
+  taken_ = backends_[next_];
+  if (connected_) connected_(taken_);
+  backend_refused_ = false;
+  const int turn = ++turn_;
   Pump(up_);
-  if (!over_) AwaitRead(down_);
+  if (!over_ && turn_ == turn) AwaitRead(down_);
+}
+
+// The reader of `way` takes nothing more. What a backend said before is still to be heard; then it is lost.
+void TcpRelay::OnRefused(const Way& way) {
+  if (&way == &down_ || down_.done) return End(true);
+  backend_refused_ = true;
+}
+
+void TcpRelay::BackendLost() {
+  std::vector<Backend> others;
+  if (!answered_ && again_) others = again_(taken_);
+  if (others.empty()) return End(true);
+  ++turn_;
+  backends_ = std::move(others);
+  next_ = 0;
+  // From the beginning: what was said, and the end of it if that was said too.
+  up_.left.assign(told_.begin(), told_.end());
+  up_.done = false;
+  down_.ended = down_.done = false;
+  TryNext();
 }
 
 void TcpRelay::Pump(Way& way) {
   for (int turn = 0; turn < kTurns; ++turn) {
     bool blocked = false;
-    if (!Flush(way, &blocked)) return End(true);
+    if (!Flush(way, &blocked)) return OnRefused(way);
     if (blocked) return AwaitWrite(way);
     if (way.ended) {
       ::shutdown(way.to.native_handle(), SHUT_WR);
@@ -145,19 +167,20 @@ void TcpRelay::Pump(Way& way) {
       case Fill::kSome:
         break;
       case Fill::kLittle:  // all there was: what comes next is announced
-        if (!Flush(way, &blocked)) return End(true);
+        if (!Flush(way, &blocked)) return OnRefused(way);
         return blocked ? AwaitWrite(way) : AwaitRead(way);
       case Fill::kNothing:
         return AwaitRead(way);
       case Fill::kEnd:
+        if (&way == &down_ && backend_refused_) return BackendLost();
         way.ended = true;
         break;
       case Fill::kBroken:
-        return End(true);
+        return &way == &down_ ? BackendLost() : End(true);
     }
   }
-  asio::post(io_, [self = shared_from_this(), &way] {
-    if (!self->over_) self->Pump(way);
+  asio::post(io_, [self = shared_from_this(), &way, turn = turn_] {
+    if (!self->over_ && self->turn_ == turn) self->Pump(way);
   });
 }
 
@@ -167,9 +190,14 @@ TcpRelay::Fill TcpRelay::Copy(Way& way) {
   if (got == 0) return Fill::kEnd;
   if (got < 0) return WouldBlock() || errno == EINTR ? Fill::kNothing : Fill::kBroken;
   const auto size = static_cast<size_t>(got);
+  if (&way == &down_ || told_.size() + size >= kBuffer) {
+    answered_ = true;
+    told_ = {};
+  } else if (!answered_) {
+    told_.append(buffer.data(), size);
+  }
   const ssize_t sent = ::send(way.to.native_handle(), buffer.data(), size, MSG_NOSIGNAL);
-  if (sent < 0 && !WouldBlock()) return Fill::kBroken;
-  const size_t passed = sent < 0 ? 0 : static_cast<size_t>(sent);
+  const size_t passed = sent < 0 ? 0 : static_cast<size_t>(sent);  // Flush finds out why
   if (passed < size) way.left.assign(buffer.data() + passed, buffer.data() + size);
   if (size < kBuffer) return Fill::kLittle;
   OpenPipe(way);
@@ -216,14 +244,14 @@ bool TcpRelay::Flush(Way& way, bool* blocked) {
 }
 
 void TcpRelay::AwaitRead(Way& way) {
-  way.from.async_wait(Socket::wait_read, [self = shared_from_this(), &way](const std::error_code& error) {
-    if (!self->over_ && !error) self->Pump(way);
+  way.from.async_wait(Socket::wait_read, [self = shared_from_this(), &way, turn = turn_](const std::error_code& error) {
+    if (!self->over_ && !error && self->turn_ == turn) self->Pump(way);
   });
 }
 
 void TcpRelay::AwaitWrite(Way& way) {
-  way.to.async_wait(Socket::wait_write, [self = shared_from_this(), &way](const std::error_code& error) {
-    if (!self->over_ && !error) self->Pump(way);
+  way.to.async_wait(Socket::wait_write, [self = shared_from_this(), &way, turn = turn_](const std::error_code& error) {
+    if (!self->over_ && !error && self->turn_ == turn) self->Pump(way);
   });
 }
 
@@ -232,6 +260,8 @@ void TcpRelay::End(bool reset) {
   clock_.Cancel(std::exchange(timer_, 0));
   CloseSocket(client_, reset);
   CloseSocket(backend_, reset);
+  again_ = nullptr;
+  connected_ = nullptr;
   // Whoever keeps us may let go here; a handler on the stack holds us still.
   auto self = shared_from_this();
   if (on_end_) on_end_(this);

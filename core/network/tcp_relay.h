@@ -16,16 +16,22 @@ namespace wherry {
 // itself (half-close) and a reset as a reset. Small exchanges are copied through one buffer; once a way carries much
 // it goes through a pipe, which costs no copy (splice(2)).
 //
+// A backend that resets the connection before it has answered anything has not taken it in: it stopped listening while
+// the connection waited to be accepted, or left unread what it was sent. If it is on its way out, another one is given
+// what the client has said so far.
+//
 // Proxy thread only. Keeps itself alive while it waits; `on_end` is called once, when everything is closed.
 class TcpRelay : public std::enable_shared_from_this<TcpRelay> {
  public:
   using Connected = std::function<void(const Backend&)>;
+  // Who else may have the client after `failed` reset it unanswered; nobody = the client is reset too.
+  using Again = std::function<std::vector<Backend>(const Backend& failed)>;
   // Takes ownership of the accepted `client`.
   TcpRelay(asio::io_context& io, Clock& clock, int client, std::function<void(TcpRelay*)> on_end);
   ~TcpRelay();
 
-  // `connected` hears who took it.
-  void Start(std::vector<Backend> backends, Connected connected);
+  // `connected` hears who took it. `again` may be empty.
+  void Start(std::vector<Backend> backends, Connected connected, Again again = nullptr);
   // Ends at once, both sides with a reset.
   void Abort();
 
@@ -52,6 +58,8 @@ class TcpRelay : public std::enable_shared_from_this<TcpRelay> {
   void OpenPipe(Way& way);
   void AwaitRead(Way& way);
   void AwaitWrite(Way& way);
+  void OnRefused(const Way& way);
+  void BackendLost();
   void End(bool reset);
 
   asio::io_context& io_;
@@ -62,6 +70,12 @@ class TcpRelay : public std::enable_shared_from_this<TcpRelay> {
   std::vector<Backend> backends_;
   size_t next_ = 0;
   Connected connected_;
+  Again again_;
+  Backend taken_;          // who has it
+  std::string told_;       // what the client has said, until the backend answers or it becomes too much
+  bool answered_ = false;  // it can no longer be given to another
+  bool backend_refused_ = false;
+  int turn_ = 0;  // handlers of an earlier backend's time are void
   Clock::TimerId timer_ = 0;
   bool over_ = false;
 };

@@ -326,6 +326,8 @@ def main():
     with Server(sys.argv[1], nodes=3) as server:
         kubectl = Kubectl(first, server)
         balanced_and_drained(server, kubectl, "web")
+        if os.access("/usr/sbin/nginx", os.X_OK):
+            balanced_and_drained(server, kubectl, "pages", image="nginx", port=80)
         front = names(server, kubectl)
         environment(server, kubectl, front)
         taken_port(server, kubectl)

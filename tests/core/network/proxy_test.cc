@@ -240,6 +240,62 @@ TEST_CASE("A backend on its way out keeps its connections and gets no new ones, 
   CHECK(old.Receive() == "a");
 }
 
+TEST_CASE("What a backend on its way out never took in goes to another") {
+  ProxyThreadFixture fixture;
+  TestServer b(kTestAddress, [](TestSocket& client) { client.Send("b:" + client.ReceiveAll()); });
+  TestSocket deaf = TestSocket::ListenTcp(kTestAddress);  // connects, and never accepts
+  const uint16_t port = FreePort();
+  const auto connect = [&] {
+    fixture.Set(Rule(port, {Ready(deaf.port())}));
+    TestSocket client = TestSocket::ConnectTcp(kFront, port);
+    client.Send("hello");
+    CHECK(Eventually([&] { return fixture.connections() == 1; }));
+    return client;
+  };
+  SECTION("with all that was said, and what is said later") {
+    const TestSocket client = connect();
+    fixture.Set(Rule(port, {Going(deaf.port()), Ready(b.port())}));
+    deaf.Close();
+    client.Send(" again");
+    client.EndSending();
+    CHECK(client.ReceiveAll() == "b:hello again");
+  }
+  SECTION("also when everything had been said") {
+    const TestSocket client = connect();
+    client.EndSending();
+    fixture.Set(Rule(port, {Ready(b.port())}));
+    deaf.Close();
+    CHECK(client.ReceiveAll() == "b:hello");
+  }
+  SECTION("but not while it is ready: then the reset is its answer") {
+    const TestSocket client = connect();
+    fixture.Set(Rule(port, {Ready(deaf.port()), Ready(b.port())}));
+    deaf.Close();
+    CHECK(client.ReceiveAll() == "reset");
+  }
+  SECTION("nor when nobody else is there") {
+    const TestSocket client = connect();
+    fixture.Set(Rule(port, {Going(deaf.port())}));
+    deaf.Close();
+    CHECK(client.ReceiveAll() == "reset");
+  }
+  SECTION("nor after an answer") {
+    TestServer half(kTestAddress, [](TestSocket& served) {
+      served.Receive();
+      served.Send("some");
+      served.Receive();
+      served.Reset();
+    });
+    fixture.Set(Rule(port, {Ready(half.port())}));
+    const TestSocket client = TestSocket::ConnectTcp(kFront, port);
+    client.Send("one");
+    CHECK(client.Receive() == "some");
+    fixture.Set(Rule(port, {Going(half.port()), Ready(b.port())}));
+    client.Send("two");
+    CHECK(client.ReceiveAll() == "reset");
+  }
+}
+
 TEST_CASE("Beyond the limit clients wait until another leaves") {
   ProxyOptions options;
   options.max_connections = 2;
