@@ -26,7 +26,7 @@ bool InUse(const PodDemand& pod, const PodDemand::Claim& used, const ClusterView
 
 PreFilter PreFilterRestrictions(const PodDemand& pod, const ClusterView& cluster) {
   PreFilter result;
-  result.once = true;
+  result.once = !pod.request.claims.empty();  // what other pods use meanwhile changes it
   result.skip = cluster.cache == nullptr || std::none_of(pod.request.claims.begin(), pod.request.claims.end(),
                                                          [&](const auto& used) { return InUse(pod, used, cluster); });
   return result;
