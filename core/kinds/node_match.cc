@@ -1,7 +1,6 @@
 #include "core/kinds/node_match.h"
 
 #include <algorithm>
-#include <charconv>
 #include <nlohmann/json.hpp>
 #include <optional>
 
@@ -9,14 +8,6 @@
 
 namespace wherry {
 namespace {
-
-std::optional<int64_t> ToInt(std::string_view text) {
-  int64_t value = 0;
-  if (text.starts_with('+')) text.remove_prefix(1);
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-  if (text.empty() || error != std::errc() || end != text.data() + text.size()) return std::nullopt;
-  return value;
-}
 
 // One requirement against the node's value of its key (null: the node has none).
 bool MatchesRequirement(const Json& requirement, const std::string* value) {
@@ -30,7 +21,7 @@ bool MatchesRequirement(const Json& requirement, const std::string* value) {
   if (op == "Exists") return value != nullptr;
   if (op == "DoesNotExist") return value == nullptr;
   if ((op != "Gt" && op != "Lt") || value == nullptr || values.size() != 1 || !values[0].is_string()) return false;
-  const std::optional<int64_t> have = ToInt(*value), want = ToInt(values[0].get_ref<const std::string&>());
+  const std::optional<int64_t> have = LabelInteger(*value), want = LabelInteger(values[0].get_ref<const std::string&>());
   if (!have || !want) return false;
   return op == "Gt" ? *have > *want : *have < *want;
 }

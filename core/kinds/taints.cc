@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <charconv>
 #include <nlohmann/json.hpp>
-#include <optional>
 
 #include "core/kinds/fields.h"
 
@@ -11,14 +10,6 @@ namespace wherry {
 namespace {
 
 constexpr std::string_view kEffectNames[] = {"NoSchedule", "PreferNoSchedule", "NoExecute"};
-
-std::optional<int64_t> ToInt(std::string_view text) {
-  int64_t value = 0;
-  if (text.starts_with('+')) text.remove_prefix(1);
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-  if (text.empty() || error != std::errc() || end != text.data() + text.size()) return std::nullopt;
-  return value;
-}
 
 std::optional<TaintEffect> ParseEffect(std::string_view name) {
   for (size_t i = 0; i < std::size(kEffectNames); ++i) {
@@ -28,6 +19,17 @@ std::optional<TaintEffect> ParseEffect(std::string_view name) {
 }
 
 }  // namespace
+
+std::optional<int64_t> LabelInteger(std::string_view text) {
+  if (text.starts_with('+')) {
+    text.remove_prefix(1);
+    if (text.starts_with('-')) return std::nullopt;
+  }
+  int64_t value = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  if (text.empty() || error != std::errc() || end != text.data() + text.size()) return std::nullopt;
+  return value;
+}
 
 bool Toleration::Tolerates(const Taint& taint) const {
   if (!any_effect && effect != taint.effect) return false;
@@ -39,7 +41,7 @@ bool Toleration::Tolerates(const Taint& taint) const {
       return !key.empty() && value == taint.value;
     case Operator::kGreater:
     case Operator::kLess: {
-      const std::optional<int64_t> have = ToInt(taint.value), want = ToInt(value);
+      const std::optional<int64_t> have = LabelInteger(taint.value), want = LabelInteger(value);
       if (key.empty() || !have || !want) return false;
       return op == Operator::kGreater ? *have > *want : *have < *want;
     }

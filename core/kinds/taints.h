@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <initializer_list>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -48,6 +49,9 @@ Json ToJson(const Taint& taint);
 // The first taint of one of `effects` that no toleration tolerates; null when all are.
 const Taint* FindUntolerated(const std::vector<Taint>& taints, const std::vector<Toleration>& tolerations,
                              std::initializer_list<TaintEffect> effects);
+
+// The whole of a text as a decimal integer, as Go's strconv.ParseInt reads it: what Gt and Lt compare.
+std::optional<int64_t> LabelInteger(std::string_view text);
 
 // Taints that the cluster itself gives to nodes.
 inline constexpr char kTaintNotReady[] = "node.kubernetes.io/not-ready";

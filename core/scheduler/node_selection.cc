@@ -1,10 +1,10 @@
 #include "core/scheduler/node_selection.h"
 
 #include <algorithm>
-#include <charconv>
 #include <nlohmann/json.hpp>
 #include <optional>
 
+#include "core/kinds/taints.h"
 #include "core/runtime/object_view.h"
 #include "core/scheduler/snapshot.h"
 
@@ -41,13 +41,6 @@ std::vector<NodeRequirement> ReadRequirements(const Json& term, const char* memb
 
 NodeTerm ReadTerm(const Json& term) {
   return {ReadRequirements(term, "matchExpressions"), ReadRequirements(term, "matchFields")};
-}
-
-std::optional<int64_t> ParseInteger(const std::string& text) {
-  int64_t number = 0;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
-  if (error != std::errc() || end != text.data() + text.size()) return std::nullopt;
-  return number;
 }
 
 }  // namespace
@@ -90,7 +83,7 @@ CompiledNodeTerm::Requirement CompiledNodeTerm::Compile(const NodeRequirement& r
   Requirement compiled{requirement.op, is_name, symbols.Find(requirement.key), {}, 0, true};
   if (requirement.op == Op::kGreater || requirement.op == Op::kLess) {
     const std::optional<int64_t> bound =
-        requirement.values.size() == 1 ? ParseInteger(requirement.values[0]) : std::nullopt;
+        requirement.values.size() == 1 ? LabelInteger(requirement.values[0]) : std::nullopt;
     compiled.valid = bound.has_value();
     compiled.bound = bound.value_or(0);
     return compiled;
@@ -122,7 +115,7 @@ bool CompiledNodeTerm::Holds(const Requirement& requirement, const NodeInfo& nod
       break;
   }
   if (!present || !requirement.valid) return false;
-  const std::optional<int64_t> number = ParseInteger(symbols_->text(value));
+  const std::optional<int64_t> number = LabelInteger(symbols_->text(value));
   if (!number) return false;
   return requirement.op == Op::kGreater ? *number > requirement.bound : *number < requirement.bound;
 }

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <nlohmann/json.hpp>
 
+#include "core/controllers/ownership.h"
 #include "core/kinds/fields.h"
 #include "core/kinds/resources.h"
 #include "core/runtime/object_view.h"
@@ -16,15 +17,6 @@ constexpr size_t kManyPods = 100;
 std::string ZoneOf(const ObjectPtr& node) {
   const std::string* zone = node ? node->view<MetaView>().label(kZoneLabel) : nullptr;
   return zone ? *zone : std::string();
-}
-
-// A value that every match has, as the label index files it; "" = there is none.
-std::string IndexedValue(const LabelSelector& selector, const std::string& ns) {
-  for (const auto& requirement : selector.requirements()) {
-    if (requirement.op == LabelSelector::Requirement::Op::kIn && requirement.values.size() == 1)
-      return ns + "/" + requirement.key + "=" + requirement.values.front();
-  }
-  return {};
 }
 
 }  // namespace
@@ -79,13 +71,10 @@ void ServicePods::OnNode(const Event& event, WorkQueue& queue) {
 
 std::vector<EndpointPod> ServicePods::Select(const Object& service, std::vector<ObjectPtr>* objects) {
   const WatchCache& cache = context_.client.cache();
-  const LabelSelector& selector = service.view<ServiceView>().selector;
-  const std::string indexed = IndexedValue(selector, service.ns());
-  *objects = indexed.empty() ? cache.List(resources::kPods, service.ns()) : cache.ByIndex(kIndexLabel, indexed);
+  *objects = PodsMatching(cache, service.ns(), service.view<ServiceView>().selector);
   std::vector<EndpointPod> out;
   std::map<std::string, std::string> zones;
   for (const ObjectPtr& pod : *objects) {
-    if (!selector.Matches(pod->view<MetaView>().labels)) continue;
     const EndpointPodView& view = pod->view<EndpointPodView>();
     auto [zone, fresh] = zones.try_emplace(view.node_name);
     if (fresh && !view.node_name.empty()) zone->second = ZoneOf(cache.Get(resources::kNodes, "", view.node_name));
