@@ -21,7 +21,8 @@ bool MatchesRequirement(const Json& requirement, const std::string* value) {
   if (op == "Exists") return value != nullptr;
   if (op == "DoesNotExist") return value == nullptr;
   if ((op != "Gt" && op != "Lt") || value == nullptr || values.size() != 1 || !values[0].is_string()) return false;
-  const std::optional<int64_t> have = LabelInteger(*value), want = LabelInteger(values[0].get_ref<const std::string&>());
+  const std::optional<int64_t> have = LabelInteger(*value),
+                               want = LabelInteger(values[0].get_ref<const std::string&>());
   if (!have || !want) return false;
   return op == "Gt" ? *have > *want : *have < *want;
 }
