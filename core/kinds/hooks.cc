@@ -41,6 +41,8 @@ constexpr Entry kEntries[] = {
     {kCore, "v1", "PersistentVolumeClaim", nullptr, CreateClaim, nullptr, ValidatePersistentVolumeClaim},
     {"storage.k8s.io", "v1", "StorageClass", nullptr, nullptr, nullptr, ValidateStorageClass},
     {"policy", "v1", "PodDisruptionBudget", nullptr, CreatePodDisruptionBudget, nullptr, ValidatePodDisruptionBudget},
+    {"autoscaling", "v2", "HorizontalPodAutoscaler", DefaultHorizontalPodAutoscaler, CreateWithEmptyStatus, nullptr,
+     ValidateHorizontalPodAutoscaler},
     {"scheduling.k8s.io", "v1", "PriorityClass", nullptr, nullptr, nullptr, ValidatePriorityClass},
     {"coordination.k8s.io", "v1", "Lease", nullptr, nullptr, nullptr, ValidateLease},
     {"discovery.k8s.io", "v1", "EndpointSlice", nullptr, nullptr, nullptr, ValidateEndpointSlice},

@@ -60,6 +60,7 @@ TEST_CASE("every kind is what API clients know it by") {
       "statefulsets.apps StatefulSet sts nsgu status,scale",
       "controllerrevisions.apps ControllerRevision  nu ",
       "events.events.k8s.io Event ev ncu ",
+      "horizontalpodautoscalers.autoscaling HorizontalPodAutoscaler hpa nsgu status",
       "jobs.batch Job  nsgu status",
       "cronjobs.batch CronJob cj nsgu status",
       "poddisruptionbudgets.policy PodDisruptionBudget pdb nsg status",
