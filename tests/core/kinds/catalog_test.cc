@@ -1,4 +1,5 @@
 #include <catch2/catch.hpp>
+#include <functional>
 #include <nlohmann/json.hpp>
 
 #include "core/kinds/kind.h"
@@ -69,6 +70,10 @@ TEST_CASE("every kind is what API clients know it by") {
       "leases.coordination.k8s.io Lease  nc ",
       "endpointslices.discovery.k8s.io EndpointSlice  ngu ",
       "images.wherry.dev Image  sgu status",
+      // Older versions of kinds above.
+      "events.events.k8s.io Event ev ncu ",
+      "cronjobs.batch CronJob cj nsgu status",
+      "poddisruptionbudgets.policy PodDisruptionBudget pdb nsg status",
   };
   REQUIRE(catalog->kinds().size() == std::size(expected));
   for (size_t i = 0; i < std::size(expected); ++i) {
@@ -111,6 +116,51 @@ TEST_CASE("events.k8s.io events are a view of the core ones") {
     "deprecatedLastTimestamp":"2026-01-01T00:00:01Z"})");
   CHECK(view->hooks.from_storage(stored) == shown);
   CHECK(view->hooks.to_storage(shown) == stored);
+}
+
+TEST_CASE("an older version of a kind is a view of the newer one's storage") {
+  const auto catalog = KindCatalog::BuiltIn();
+  const Kind* job = catalog->Find("batch", "v1", "cronjobs");
+  const Kind* beta = catalog->Find("batch", "v1beta1", "cronjobs");
+  REQUIRE(beta);
+  CHECK(beta->storage == job);
+  CHECK(beta->type == job->type);
+  CHECK(catalog->FindGvk("batch", "v1beta1", "CronJob") == beta);
+  CHECK(catalog->FindResource("cronjobs.batch") == job);
+  CHECK(beta->FindSubresource("status")->gvk == GroupVersionKind{"batch", "v1beta1", "CronJob"});
+  CHECK(catalog->Find("batch", "v1beta1", "jobs") == nullptr);
+  const Json stored = {{"apiVersion", "batch/v1"}, {"kind", "CronJob"}, {"spec", {{"schedule", "@daily"}}}};
+  const Json shown = {{"apiVersion", "batch/v1beta1"}, {"kind", "CronJob"}, {"spec", {{"schedule", "@daily"}}}};
+  CHECK(beta->hooks.from_storage(stored) == shown);
+  CHECK(beta->hooks.to_storage(shown) == stored);
+  // A view of a view.
+  const Kind* event = catalog->Find("events.k8s.io", "v1beta1", "events");
+  REQUIRE(event);
+  CHECK(event->storage == catalog->Find("", "v1", "events"));
+  CHECK(event->hooks.from_storage({{"apiVersion", "v1"}, {"kind", "Event"}, {"message", "m"}}) ==
+        Json{{"apiVersion", "events.k8s.io/v1beta1"}, {"kind", "Event"}, {"note", "m"}});
+  CHECK(event->hooks.to_storage({{"apiVersion", "events.k8s.io/v1beta1"}, {"kind", "Event"}, {"note", "m"}}) ==
+        Json{{"apiVersion", "v1"}, {"kind", "Event"}, {"message", "m"}});
+}
+
+TEST_CASE("an empty selector of a policy/v1beta1 budget selects nothing, of a policy/v1 one everything") {
+  const auto catalog = KindCatalog::BuiltIn();
+  const Kind* beta = catalog->Find("policy", "v1beta1", "poddisruptionbudgets");
+  REQUIRE(beta);
+  const auto selector = [&](const std::function<Json(const Json&)>& convert, const char* text) {
+    return convert({{"spec", {{"selector", Json::parse(text)}}}})["spec"]["selector"].dump();
+  };
+  const std::string key = R"("key":"pdb.kubernetes.io/deprecated-v1beta1-empty-selector-match")";
+  const std::string none = R"({"matchExpressions":[{)" + key + R"(,"operator":"Exists"}]})";
+  const std::string all = R"({"matchExpressions":[{)" + key + R"(,"operator":"DoesNotExist"}]})";
+  CHECK(selector(beta->hooks.to_storage, "{}") == none);
+  CHECK(selector(beta->hooks.from_storage, none.c_str()) == "{}");
+  CHECK(selector(beta->hooks.from_storage, "{}") == all);
+  CHECK(selector(beta->hooks.to_storage, all.c_str()) == "{}");
+  const char* plain = R"({"matchLabels":{"a":"b"}})";
+  CHECK(selector(beta->hooks.to_storage, plain) == plain);
+  CHECK(selector(beta->hooks.from_storage, plain) == plain);
+  CHECK(beta->hooks.to_storage(Json::object()) == Json{{"apiVersion", "policy/v1"}});
 }
 
 TEST_CASE("bodies that are no stored kinds") {
