@@ -1,5 +1,6 @@
 #include "core/kinds/hooks.h"
 
+#include "core/kinds/autoscaler_view.h"
 #include "core/kinds/budget_view.h"
 #include "core/kinds/event_view.h"
 #include "core/kinds/rules.h"
@@ -60,6 +61,7 @@ struct View {
 
 constexpr View kViews[] = {
     {"events.k8s.io", "v1", "Event", EventFromStorage, EventToStorage},
+    {"autoscaling", "v1", "HorizontalPodAutoscaler", FirstAutoscalerFromStorage, FirstAutoscalerToStorage},
     {"policy", "v1beta1", "PodDisruptionBudget", BetaBudgetFromStorage, BetaBudgetToStorage},
 };
 

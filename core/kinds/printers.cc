@@ -74,6 +74,7 @@ constexpr Named kPrinters[] = {
     {"eventLastSeen", EventLastSeen},
     {"eventObject", EventObject},
     {"eventSource", EventSource},
+    {"hpaCpuTarget", printers::HpaCpuTarget},
     {"hpaMinPods", printers::HpaMinPods},
     {"hpaReference", printers::HpaReference},
     {"hpaReplicas", printers::HpaReplicas},

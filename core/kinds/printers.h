@@ -43,6 +43,7 @@ Json RevisionController(const Json& revision, Time now);
 Json PdbMin(const Json& budget, Time now);
 Json PdbMax(const Json& budget, Time now);
 Json HpaReference(const Json& autoscaler, Time now);
+Json HpaCpuTarget(const Json& autoscaler, Time now);
 Json HpaTargets(const Json& autoscaler, Time now);
 Json HpaMinPods(const Json& autoscaler, Time now);
 Json HpaReplicas(const Json& autoscaler, Time now);

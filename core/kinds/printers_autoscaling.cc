@@ -56,6 +56,11 @@ Json HpaTargets(const Json& autoscaler, Time) {
   return text;
 }
 
+Json HpaCpuTarget(const Json& autoscaler, Time) {
+  return "cpu: " + Percent(At(autoscaler, "status.currentCPUUtilizationPercentage")) + "/" +
+         Percent(At(autoscaler, "spec.targetCPUUtilizationPercentage"));
+}
+
 Json HpaMinPods(const Json& autoscaler, Time) {
   return Has(autoscaler, "spec.minReplicas") ? std::to_string(IntAt(autoscaler, "spec.minReplicas")) : "<unset>";
 }

@@ -62,6 +62,7 @@ TEST_CASE("every kind is what API clients know it by") {
       "controllerrevisions.apps ControllerRevision  nu ",
       "events.events.k8s.io Event ev ncu ",
       "horizontalpodautoscalers.autoscaling HorizontalPodAutoscaler hpa nsgu status",
+      "horizontalpodautoscalers.autoscaling HorizontalPodAutoscaler hpa nsgu status",
       "jobs.batch Job  nsgu status",
       "cronjobs.batch CronJob cj nsgu status",
       "poddisruptionbudgets.policy PodDisruptionBudget pdb nsg status",
@@ -141,6 +142,35 @@ TEST_CASE("an older version of a kind is a view of the newer one's storage") {
         Json{{"apiVersion", "events.k8s.io/v1beta1"}, {"kind", "Event"}, {"note", "m"}});
   CHECK(event->hooks.to_storage({{"apiVersion", "events.k8s.io/v1beta1"}, {"kind", "Event"}, {"note", "m"}}) ==
         Json{{"apiVersion", "v1"}, {"kind", "Event"}, {"message", "m"}});
+}
+
+TEST_CASE("autoscaling/v1 autoscalers are a view of the v2 ones that loses nothing") {
+  const auto catalog = KindCatalog::BuiltIn();
+  const Kind* first = catalog->Find("autoscaling", "v1", "horizontalpodautoscalers");
+  REQUIRE(first);
+  CHECK(first->storage == catalog->Find("autoscaling", "v2", "horizontalpodautoscalers"));
+  const Json stored =
+      Json::parse(R"({"apiVersion":"autoscaling/v2","kind":"HorizontalPodAutoscaler","metadata":{"name":"h"},
+    "spec":{"maxReplicas":5,"behavior":{"scaleDown":{"selectPolicy":"Min"}},"metrics":[
+      {"type":"Resource","resource":{"name":"memory","target":{"type":"AverageValue","averageValue":"1Gi"}}},
+      {"type":"Resource","resource":{"name":"cpu","target":{"type":"Utilization","averageUtilization":70}}},
+      {"type":"Object","object":{"describedObject":{"kind":"Service","name":"s"},"metric":{"name":"rps"},
+        "target":{"type":"Value","value":"10"}}}]},
+    "status":{"desiredReplicas":2,"conditions":[{"type":"AbleToScale","status":"True"}],"currentMetrics":[
+      {"type":"Resource","resource":{"name":"cpu","current":{"averageUtilization":12,"averageValue":"12m"}}}]}})");
+  const Json shown = first->hooks.from_storage(stored);
+  CHECK(shown["apiVersion"] == "autoscaling/v1");
+  CHECK(shown["spec"] == Json({{"maxReplicas", 5}, {"targetCPUUtilizationPercentage", 70}}));
+  CHECK(shown["status"] == Json({{"desiredReplicas", 2}, {"currentCPUUtilizationPercentage", 12}}));
+  CHECK(Json::parse(shown["metadata"]["annotations"]["autoscaling.alpha.kubernetes.io/metrics"].get<std::string>()) ==
+        Json::parse(R"([{"type":"Resource","resource":{"name":"memory","targetAverageValue":"1Gi"}},
+          {"type":"Object","object":{"target":{"kind":"Service","name":"s"},"metricName":"rps","targetValue":"10"}}])"));
+  Json back = stored;  // the CPU metric comes first
+  std::swap(back["spec"]["metrics"][0], back["spec"]["metrics"][1]);
+  CHECK(first->hooks.to_storage(shown) == back);
+  // What `kubectl autoscale` of older versions sends.
+  CHECK(first->hooks.to_storage(Json::parse(R"({"metadata":{"name":"h"},"spec":{"maxReplicas":3}})"))["spec"] ==
+        Json({{"maxReplicas", 3}}));
 }
 
 TEST_CASE("an empty selector of a policy/v1beta1 budget selects nothing, of a policy/v1 one everything") {
