@@ -57,7 +57,7 @@ class CatalogBuilder {
   std::map<std::pair<TypeKind, const Type*>, const Type*> derived_;
   const Type* scalars_[16] = {};
   std::unordered_map<const Type*, bool> defined_;
-  std::vector<std::pair<Kind*, std::string>> views_;  // kind and the package.Kind it is a view of
+  std::vector<std::pair<Kind*, std::string>> views_;    // kind and the package.Kind it is a view of
   std::vector<std::pair<Kind*, std::string>> aliases_;  // kind and a version it is served under as well
   std::vector<std::pair<Kind*, Type*>> kind_types_;
   Kind* kind_ = nullptr;  // being read
