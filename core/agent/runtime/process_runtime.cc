@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "core/agent/runtime/warden_link.h"
+#include "core/runtime/await.h"
 
 namespace wherry {
 namespace {
@@ -117,6 +118,40 @@ Task<Status> ProcessRuntime::Remove(std::string id) {
   const std::string payload = warden::EncodeString(id);
   std::function<void(Link::Answer)> start = [link, payload](Link::Answer answer) {
     link->Call(MessageType::kRemove, payload, "", std::move(answer));
+  };
+  const std::shared_ptr<Payload> got = co_await Await(link->io().get_executor(), std::move(start));
+  co_return ToStatus(*got);
+}
+
+Task<Result<ExecResult>> ProcessRuntime::Exec(ExecSpec spec) {
+  const auto link = link_;
+  warden::ExecRequest request;
+  request.container_id = std::move(spec.container_id);
+  request.exec_id = std::move(spec.exec_id);
+  request.argv = std::move(spec.argv);
+  request.tty = spec.tty;
+  std::vector<warden::Fd> stdio;
+  for (size_t i = 0; i < spec.stdio.size(); ++i) {
+    if (!spec.stdio[i].valid()) continue;
+    request.attached |= 1U << i;
+    stdio.push_back(std::move(spec.stdio[i]));
+  }
+  using Ended = std::shared_ptr<Result<ExecResult>>;
+  auto start = [link, request = std::move(request), stdio = std::move(stdio)](std::function<void(Ended)> done) mutable {
+    link->Exec(std::move(request), std::move(stdio), [link, done = std::move(done)](Result<ExecResult> result) {
+      auto shared = std::make_shared<Result<ExecResult>>(std::move(result));
+      asio::post(link->io(), [done, shared] { done(shared); });
+    });
+  };
+  const Ended ended = co_await AwaitCallback<Ended>(std::move(start));
+  co_return std::move(*ended);
+}
+
+Task<Status> ProcessRuntime::StopExec(std::string exec_id) {
+  const auto link = link_;
+  const std::string payload = warden::EncodeString(exec_id);
+  std::function<void(Link::Answer)> start = [link, payload](Link::Answer answer) {
+    link->Call(MessageType::kStopExec, payload, "", std::move(answer));
   };
   const std::shared_ptr<Payload> got = co_await Await(link->io().get_executor(), std::move(start));
   co_return ToStatus(*got);

@@ -175,6 +175,10 @@ void Containers::Spawn(SpawnRequest request, uint64_t client, SpawnDone done) {
   record.log_max_files = request.log_max_files;
   record.bind_address = request.bind_address;
   record.privileged_port_offset = request.privileged_port_offset;
+  record.env = request.env;
+  record.working_directory = request.working_directory;
+  record.run_as_user = request.run_as_user;
+  record.run_as_group = request.run_as_group;
   error = journal_.Put(record);
   if (error != 0) {
     // Closing the status socket ends the child: it must not run when nobody would know.
@@ -276,6 +280,18 @@ void Containers::ReadLog(Container& c, Stream stream, bool to_the_end) {
     c.log.Append(stream, std::string_view(buffer, static_cast<size_t>(n)));
     if (!to_the_end && n < 4096) return;  // most likely empty now
   }
+}
+
+const Record* Containers::FindRunning(const std::string& id) const {
+  const auto it = by_id_.find(id);
+  return it == by_id_.end() || it->second->phase != Phase::kRunning ? nullptr : &it->second->record;
+}
+
+void Containers::AnswerBind(const std::string& id, int listener) {
+  Container* c = Find(id);
+  if (c == nullptr || !c->steering) return;
+  const std::string note = c->steering->Answer(listener);
+  if (!note.empty()) AddNote(*c, note);
 }
 
 void Containers::Handle(const Poller::Event& event) {
@@ -396,8 +412,14 @@ void Containers::Reap() {
   for (;;) {
     siginfo_t info{};
     if (waitid(P_ALL, 0, &info, WEXITED | WNOHANG) != 0 || info.si_pid == 0) break;
+    const bool killed = info.si_code != CLD_EXITED;
+    const int exit_code = killed ? 128 + info.si_status : info.si_status;
+    const int signal = killed ? info.si_status : 0;
     const auto it = by_pid_.find(info.si_pid);
-    if (it == by_pid_.end()) continue;  // an orphan that had come to us
+    if (it == by_pid_.end()) {  // of an exec, or an orphan that had come to us
+      events_.other_child(info.si_pid, exit_code, signal);
+      continue;
+    }
     Container* c = it->second;
     if (c->phase == Phase::kBirth) {
       const uint64_t serial = c->serial;
@@ -406,8 +428,7 @@ void Containers::Reap() {
       if (c == nullptr) continue;
     }
     by_pid_.erase(info.si_pid);
-    const bool killed = info.si_code != CLD_EXITED;
-    MainEnded(*c, killed ? 128 + info.si_status : info.si_status, killed ? info.si_status : 0, false);
+    MainEnded(*c, exit_code, signal, false);
   }
   CheckDraining();
 }

@@ -32,6 +32,8 @@ class Containers {
     std::function<void(const ProcessState&)> exited;
     std::function<void(const std::string& id, const std::string& note)> note;
     std::function<void(const std::string& id, int listener)> listener;
+    // A child ended that is no container's first process.
+    std::function<void(pid_t pid, int exit_code, int signal)> other_child;
   };
   using SpawnDone = std::function<void(const SpawnReply&)>;
   using Done = std::function<void(const std::string& error)>;
@@ -55,6 +57,11 @@ class Containers {
   // The descriptors a server has to keep, and gives back after a crash of the warden.
   void ForEachListener(const std::function<void(const std::string& id, int listener)>& fn) const;
   void ReturnListener(const std::string& id, Fd listener);
+
+  // For execs: what is known of a container whose program runs, else nullptr; and one of its binds that waits at
+  // another listener than its first process's.
+  const Record* FindRunning(const std::string& id) const;
+  void AnswerBind(const std::string& id, int listener);
 
   void Handle(const Poller::Event& event);
   // Takes all ended children; call after SIGCHLD.

@@ -195,6 +195,60 @@ bool Decode(std::string_view bytes, IdAndNote* note) {
   return in.ok();
 }
 
+std::string Encode(const ExecRequest& request) {
+  Encoder out;
+  out.Str(request.container_id);
+  out.Str(request.exec_id);
+  out.U32(static_cast<uint32_t>(request.argv.size()));
+  for (const std::string& arg : request.argv) out.Str(arg);
+  out.Bool(request.tty);
+  out.U32(request.attached);
+  return std::move(out.bytes());
+}
+
+bool Decode(std::string_view bytes, ExecRequest* request) {
+  Decoder in(bytes);
+  request->container_id = in.Str();
+  request->exec_id = in.Str();
+  request->argv.resize(in.Count(4));
+  for (std::string& arg : request->argv) arg = in.Str();
+  request->tty = in.Bool();
+  request->attached = in.U32();
+  return in.ok();
+}
+
+std::string Encode(const ExecReply& reply) {
+  Encoder out;
+  out.Str(reply.reason);
+  out.Str(reply.message);
+  out.U32(static_cast<uint32_t>(reply.pid));
+  return std::move(out.bytes());
+}
+
+bool Decode(std::string_view bytes, ExecReply* reply) {
+  Decoder in(bytes);
+  reply->reason = in.Str();
+  reply->message = in.Str();
+  reply->pid = static_cast<int32_t>(in.U32());
+  return in.ok();
+}
+
+std::string Encode(const ExecEnd& end) {
+  Encoder out;
+  out.Str(end.exec_id);
+  out.U32(static_cast<uint32_t>(end.exit_code));
+  out.U32(static_cast<uint32_t>(end.signal));
+  return std::move(out.bytes());
+}
+
+bool Decode(std::string_view bytes, ExecEnd* end) {
+  Decoder in(bytes);
+  end->exec_id = in.Str();
+  end->exit_code = static_cast<int32_t>(in.U32());
+  end->signal = static_cast<int32_t>(in.U32());
+  return in.ok();
+}
+
 std::string EncodeString(std::string_view text) {
   Encoder out;
   out.Str(text);

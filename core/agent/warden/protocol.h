@@ -13,7 +13,7 @@ namespace wherry::warden {
 //   u32 length of the rest | u8 type | u32 request | payload
 // A reply carries the number of its request; events carry 0. Both peers may be of different builds: fields and types
 // are only ever appended, and each side talks at the lower of the two versions. Types that are not known are skipped.
-constexpr uint32_t kProtocolVersion = 1;
+constexpr uint32_t kProtocolVersion = 2;        // 2: execs
 constexpr uint32_t kOldestProtocolVersion = 1;  // that this build still speaks
 // An environment and an argument list together may be 2 MiB for execve(2); a list of 100,000 containers fits.
 constexpr size_t kMaxFrameBytes = 32 << 20;
@@ -36,6 +36,11 @@ enum class MessageType : uint8_t {
   // to the warden after this one: with no holder left, every later bind(2) of the container would fail with ENOSYS.
   kKeepFd = 13,    // warden, event: id
   kReturnFd = 14,  // server: id
+  // The program's ends of those stdio descriptors that it gets are attached.
+  kExec = 15,        // server: ExecRequest
+  kExecReply = 16,   // warden: ExecReply: it runs, or why not
+  kExecExited = 17,  // warden, event to the server that asked: ExecEnd
+  kStopExec = 18,    // server: exec id; reply kDone
 };
 
 struct Frame {
@@ -101,6 +106,27 @@ struct SpawnReply {
   ProcessState state;
 };
 
+// The plain form of ExecSpec.
+struct ExecRequest {
+  std::string container_id;
+  std::string exec_id;
+  std::vector<std::string> argv;
+  bool tty = false;
+  uint32_t attached = 0;  // bit i: stdio[i] is among the attached descriptors, which are in that order
+};
+
+struct ExecReply {
+  std::string reason;  // "" = it runs
+  std::string message;
+  int32_t pid = 0;
+};
+
+struct ExecEnd {
+  std::string exec_id;
+  int32_t exit_code = 0;
+  int32_t signal = 0;
+};
+
 struct SignalRequest {
   std::string id;
   int32_t signal = 0;
@@ -118,6 +144,9 @@ std::string Encode(const std::vector<ProcessState>& states);
 std::string Encode(const SpawnReply& reply);
 std::string Encode(const SignalRequest& request);
 std::string Encode(const IdAndNote& note);
+std::string Encode(const ExecRequest& request);
+std::string Encode(const ExecReply& reply);
+std::string Encode(const ExecEnd& end);
 std::string EncodeString(std::string_view text);
 
 // False when the bytes are not a whole message of the kind.
@@ -128,6 +157,9 @@ bool Decode(std::string_view bytes, std::vector<ProcessState>* states);
 bool Decode(std::string_view bytes, SpawnReply* reply);
 bool Decode(std::string_view bytes, SignalRequest* request);
 bool Decode(std::string_view bytes, IdAndNote* note);
+bool Decode(std::string_view bytes, ExecRequest* request);
+bool Decode(std::string_view bytes, ExecReply* reply);
+bool Decode(std::string_view bytes, ExecEnd* end);
 bool DecodeString(std::string_view bytes, std::string* text);
 
 }  // namespace wherry::warden

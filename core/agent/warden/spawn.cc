@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <grp.h>
 #include <signal.h>
+#include <sys/ioctl.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
@@ -29,7 +30,18 @@ namespace {
 
 constexpr char kDefaultPath[] = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
-enum class Step : uint8_t { kListener, kNotSteered, kPrepare, kGroups, kGroup, kUser, kDirectory, kExec, kInterpreter };
+enum class Step : uint8_t {
+  kListener,
+  kNotSteered,
+  kPrepare,
+  kGroups,
+  kGroup,
+  kUser,
+  kDirectory,
+  kExec,
+  kInterpreter,
+  kTerminal
+};
 
 // A packet of the status socket, child to warden.
 struct News {
@@ -115,8 +127,23 @@ void Execute(const SpawnRequest& request, int status) {
   Fail(status, Step::kExec, error);
 }
 
+// What a program starts with besides its request.
+struct Start {
+  int stdio[3] = {-1, -1, -1};  // -1 = /dev/null
+  bool tty = false;             // stdio[0] becomes its controlling terminal
+  bool dies_with_warden = false;
+};
+
+void SetUpStdio(const Start& start, int status) {
+  Fd null(open("/dev/null", O_RDWR | O_CLOEXEC));
+  for (int i = 0; i < 3; ++i) {
+    if (dup2(start.stdio[i] >= 0 ? start.stdio[i] : null.get(), i) < 0) Fail(status, Step::kPrepare, errno);
+  }
+  if (start.tty && ioctl(0, TIOCSCTTY, 0) != 0) Fail(status, Step::kTerminal, errno);
+}
+
 [[noreturn]] void BeChild(const SpawnRequest& request, uint64_t tag, const Inheritance& inheritance, int status,
-                          int out, int err) {
+                          const Start& start) {
   setsid();
   for (int ignored : {SIGPIPE, SIGHUP, SIGINT}) signal(ignored, SIG_DFL);
   sigset_t none;
@@ -131,8 +158,7 @@ void Execute(const SpawnRequest& request, int status) {
 
   Inherit(inheritance);
   umask(022);
-  const Fd null(open("/dev/null", O_RDONLY | O_CLOEXEC));
-  if (dup2(null.get(), 0) < 0 || dup2(out, 1) < 0 || dup2(err, 2) < 0) Fail(status, Step::kPrepare, errno);
+  SetUpStdio(start, status);
   syscall(SYS_close_range, 3U, ~0U, CLOSE_RANGE_CLOEXEC);  // all of ours have the flag anyway
 
   // Once with our rights and once with its own: either may be what lets it in.
@@ -144,6 +170,11 @@ void Execute(const SpawnRequest& request, int status) {
     const Fd listener(InstallBindFilter());
     const int error = errno;
     Tell(status, listener.valid() ? Step::kListener : Step::kNotSteered, error, listener.get());
+  }
+  // After the change of user, which clears it. What the warden cannot tell the end of must not go on.
+  if (start.dies_with_warden) {
+    prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
+    if (recv(status, &go, 1, MSG_DONTWAIT) == 0) _exit(127);
   }
   Execute(request, status);
   _exit(127);
@@ -201,6 +232,8 @@ std::string Explain(const News& news, const SpawnRequest& request) {
         return program + "executable file not found in $PATH";
       }
       return program + why;
+    case Step::kTerminal:
+      return "taking the terminal: " + why;
     default:
       return "preparing the process: " + why;
   }
@@ -208,23 +241,52 @@ std::string Explain(const News& news, const SpawnRequest& request) {
 
 }  // namespace
 
-int Fork(const SpawnRequest& request, uint64_t tag, const Inheritance& inheritance, Birth* birth) {
+namespace {
+
+int ForkWith(const SpawnRequest& request, uint64_t tag, const Inheritance& inheritance, const Start& start,
+             Birth* birth) {
   int sockets[2];
   if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, sockets) != 0) return errno;
   birth->status.reset(sockets[0]);
   const Fd child_status(sockets[1]);
-  Fd write_ends[2];
-  for (int i = 0; i < 2; ++i) {
-    const int error = MakePipe(request, &birth->log[i], &write_ends[i], &birth->log_pipe[i]);
-    if (error != 0) return error;
-  }
   birth->pid = fork();
   if (birth->pid < 0) return errno;
   if (birth->pid == 0) {
     birth->status.reset();  // our own end must not keep us waiting when the warden is gone
-    BeChild(request, tag, inheritance, child_status.get(), write_ends[0].get(), write_ends[1].get());
+    BeChild(request, tag, inheritance, child_status.get(), start);
   }
   return 0;
+}
+
+}  // namespace
+
+int Fork(const SpawnRequest& request, uint64_t tag, const Inheritance& inheritance, Birth* birth) {
+  Fd write_ends[2];
+  Start start;
+  for (int i = 0; i < 2; ++i) {
+    const int error = MakePipe(request, &birth->log[i], &write_ends[i], &birth->log_pipe[i]);
+    if (error != 0) return error;
+    start.stdio[i + 1] = write_ends[i].get();
+  }
+  return ForkWith(request, tag, inheritance, start, birth);
+}
+
+int ForkInto(const SpawnRequest& request, uint64_t tag, const Inheritance& inheritance, const Joining& joining,
+             Birth* birth) {
+  Start start;
+  for (int i = 0; i < 3; ++i) {
+    start.stdio[i] = joining.stdio[i].get();
+    // So that it can open /dev/stdout, or its terminal.
+    if (joining.stdio[i].valid() && request.run_as_user >= 0) {
+      if (fchown(joining.stdio[i].get(), static_cast<uid_t>(request.run_as_user), static_cast<gid_t>(-1)) != 0 &&
+          errno != EPERM) {
+        return errno;
+      }
+    }
+  }
+  start.tty = joining.tty;
+  start.dies_with_warden = true;
+  return ForkWith(request, tag, inheritance, start, birth);
 }
 
 void Go(const Birth& birth) {
@@ -236,7 +298,9 @@ BirthNews ReadNews(const Birth& birth, const SpawnRequest& request) {
   BirthNews result;
   News news{};
   bool lost = false;
-  const ssize_t got = ReceiveWithFd(birth.status.get(), &news, sizeof(news), &result.listener, &lost);
+  std::vector<Fd> attached;
+  const ssize_t got = ReceiveWithFds(birth.status.get(), &news, sizeof(news), &attached, &lost);
+  if (!attached.empty()) result.listener = std::move(attached[0]);
   if (got < 0 && (errno == EAGAIN || errno == EINTR)) return result;
   if (got != sizeof(news)) {
     result.kind = BirthNews::kRunning;
