@@ -9,7 +9,7 @@
 #include "api/cli/commands.h"
 #include "api/cli/common.h"
 #include "api/cli/discovery.h"
-#include "api/cli/manifest.h"
+#include "api/manifests/manifest.h"
 #include "api/cli/placement.h"
 
 namespace wherry {

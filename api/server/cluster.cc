@@ -23,6 +23,7 @@
 
 #include "api/http/pki.h"
 #include "api/http/server.h"
+#include "api/manifests/folder.h"
 #include "api/rest/api.h"
 #include "api/server/log_handler.h"
 #include "api/server/startup_memory.h"
@@ -145,6 +146,7 @@ struct Cluster::State {
   http::Pki pki;
   std::unique_ptr<ProcessRuntime> processes;
   std::unique_ptr<ControlPlane> plane;
+  std::unique_ptr<ManifestFolder> manifests;
   std::unique_ptr<Api> api;
   std::unique_ptr<http::Server> server;
   std::function<void()> on_ready;
@@ -208,6 +210,10 @@ Task<> Cluster::State::Begin() {
   }
   bootstrapped = true;
   WatchNodes();
+  if (options.manifests.empty()) co_return;
+  manifests = std::make_unique<ManifestFolder>(plane->ContextFor("manifests"), plane->registry().catalog(),
+                                               options.manifests);
+  co_await manifests->Start();
 }
 
 Task<> Cluster::State::End() {
@@ -219,6 +225,7 @@ Task<> Cluster::State::End() {
                  options.data_dir);
   }
   co_await server->Shutdown(std::chrono::seconds(2));
+  if (manifests) manifests->Stop();
   plane->Stop();
   if (options.stop_pods) {
     co_await plane->agents().StopPods(options.stop_grace);
@@ -315,6 +322,8 @@ Result<std::unique_ptr<Cluster>> Cluster::Open(ClusterOptions options) {
   options.data_dir = fs::absolute(options.data_dir, error).lexically_normal().string();
   Status status = PrepareDirectory(options.data_dir);
   if (!status.ok()) return status;
+  if (!options.manifests.empty() && !fs::is_directory(options.manifests, error))
+    return Status::Unavailable("the manifests directory " + options.manifests + " is not there, or is no directory");
   state->options = options;
   state->clock = NewSystemClock(state->io);
 

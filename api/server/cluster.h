@@ -34,6 +34,8 @@ struct ClusterOptions {
   // Serve Services: cluster IPs, node ports and DNS.
   bool serve_services = true;
   Durability durability = Durability::kFull;
+  // A directory of manifests that the cluster is kept in step with (docs/command-line.md). "" = none.
+  std::string manifests;
   // On Stop: end the pods' processes, or leave them to be adopted by the next server over the same data directory.
   bool stop_pods = false;
   Duration stop_grace = std::chrono::seconds(10);

@@ -4,6 +4,7 @@
 #include <pwd.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <charconv>
 #include <fstream>
 #include <nlohmann/json.hpp>
@@ -11,6 +12,7 @@
 #include "core/agent/images.h"
 #include "core/agent/pod_env.h"
 #include "core/agent/service_env.h"
+#include "core/agent/termination_message.h"
 #include "core/runtime/object_view.h"
 
 namespace wherry {
@@ -178,6 +180,7 @@ class Builder {
       }
     }
     NoteReadOnlyClaims();
+    AddTerminationFile();
     translate_ = Annotation(kTranslateKey) != "false" && !mounts_.empty();
     if (!translate_) return {};
     const Json* list = FindPath(container_, "env");
@@ -188,6 +191,17 @@ class Builder {
       if (value && entry.contains("value")) SetVariable(env_, name, TranslatePaths(*value, mounts_));
     }
     return {};
+  }
+
+  // What the container leaves there is read when it has ended.
+  void AddTerminationFile() {
+    MakeTerminationFile(directory_);
+    const std::string file = TerminationFile(directory_).string();
+    SetVariable(env_, "WHERRY_TERMINATION_LOG", file);
+    const std::string path = StringAt(container_, "terminationMessagePath", "/dev/termination-log");
+    const auto shorter = std::find_if(mounts_.begin(), mounts_.end(),
+                                      [&](const auto& mount) { return mount.first.size() < path.size(); });
+    mounts_.emplace(shorter, path, file);
   }
 
   // Nothing is mounted, so nothing keeps a process from writing where it should only read.

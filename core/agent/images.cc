@@ -123,16 +123,37 @@ ImageView::ImageView(const Json& image) : name(StringAt(image, "metadata.name"))
   stop_signal = StringAt(spec, "stopSignal");
 }
 
-int StopSignal(const WatchCache& cache, const Json& container) {
+int SignalNumber(const std::string& name) {
   static constexpr std::pair<std::string_view, int> kSignals[] = {
-      {"SIGINT", SIGINT}, {"SIGQUIT", SIGQUIT}, {"SIGHUP", SIGHUP}, {"SIGUSR1", SIGUSR1}, {"SIGUSR2", SIGUSR2}};
+      {"SIGABRT", SIGABRT}, {"SIGALRM", SIGALRM}, {"SIGBUS", SIGBUS},    {"SIGCHLD", SIGCHLD}, {"SIGCLD", SIGCHLD},
+      {"SIGCONT", SIGCONT}, {"SIGFPE", SIGFPE},   {"SIGHUP", SIGHUP},    {"SIGILL", SIGILL},   {"SIGINT", SIGINT},
+      {"SIGIO", SIGIO},     {"SIGIOT", SIGABRT},  {"SIGKILL", SIGKILL},  {"SIGPIPE", SIGPIPE}, {"SIGPOLL", SIGIO},
+      {"SIGPROF", SIGPROF}, {"SIGPWR", SIGPWR},   {"SIGQUIT", SIGQUIT},  {"SIGSEGV", SIGSEGV}, {"SIGSTOP", SIGSTOP},
+      {"SIGSYS", SIGSYS},   {"SIGTERM", SIGTERM}, {"SIGTRAP", SIGTRAP},  {"SIGTSTP", SIGTSTP}, {"SIGTTIN", SIGTTIN},
+      {"SIGTTOU", SIGTTOU}, {"SIGURG", SIGURG},   {"SIGUSR1", SIGUSR1},  {"SIGUSR2", SIGUSR2}, {"SIGVTALRM", SIGVTALRM},
+      {"SIGXCPU", SIGXCPU}, {"SIGXFSZ", SIGXFSZ}, {"SIGWINCH", SIGWINCH}};
+  for (const auto& [known, number] : kSignals) {
+    if (name == known) return number;
+  }
+  for (const auto& [base, number, sign] :
+       {std::tuple("SIGRTMIN", SIGRTMIN, '+'), std::tuple("SIGRTMAX", SIGRTMAX, '-')}) {
+    if (name == base) return number;
+    if (name.starts_with(std::string(base) + sign)) {
+      const int off = std::atoi(name.c_str() + 9);
+      const int wanted = sign == '+' ? number + off : number - off;
+      return off > 0 && wanted >= SIGRTMIN && wanted <= SIGRTMAX ? wanted : 0;
+    }
+  }
+  return 0;
+}
+
+int StopSignal(const WatchCache& cache, const Json& container) {
+  if (const int asked = SignalNumber(StringAt(container, "lifecycle.stopSignal")); asked != 0) return asked;
   if (!Strings(container, "command").empty()) return SIGTERM;
   const ObjectPtr image = FindImage(cache, StringAt(container, "image"));
   if (!image) return SIGTERM;
-  for (const auto& [name, number] : kSignals) {
-    if (image->view<ImageView>().stop_signal == name) return number;
-  }
-  return SIGTERM;
+  const int own = SignalNumber(image->view<ImageView>().stop_signal);
+  return own != 0 ? own : SIGTERM;
 }
 
 ObjectPtr FindImage(const WatchCache& cache, std::string_view reference) {

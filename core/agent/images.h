@@ -52,7 +52,11 @@ ObjectPtr FindImage(const WatchCache& cache, std::string_view reference);
 // run.
 std::vector<std::string> CombineCommand(const Json& container, const ImageView* image);
 
-// What asks a container to end: its image's stopSignal while it runs the image's own program, else SIGTERM.
+// The number of "SIGUSR1", "SIGRTMIN+3" …; 0 = there is no such signal.
+int SignalNumber(const std::string& name);
+
+// What asks a container to end: its lifecycle.stopSignal; its image's stopSignal while it runs the image's own program;
+// else SIGTERM.
 int StopSignal(const WatchCache& cache, const Json& container);
 
 // The refusal for a container without a command whose image nobody knows: says how to add it.

@@ -27,7 +27,7 @@ constexpr size_t kMaxNodeImages = 50;  // as the kubelet's default
 // What the agents look at again and again of a node.
 struct NodeView {
   explicit NodeView(const Json& node) : pod_cidr(StringAt(node, "spec.podCIDR")) {
-    std::string runtime, agent, simulate, fail;
+    std::string runtime, agent, fail;
     for (const char* map : {"metadata.labels", "metadata.annotations"}) {
       const Json* values = FindPath(node, map);
       if (!values || !values->is_object()) continue;
@@ -46,7 +46,7 @@ struct NodeView {
     silent = silent || BoolAt(faults, "silent");
     pressure = {BoolAt(faults, "memoryPressure"), BoolAt(faults, "diskPressure"), BoolAt(faults, "pidPressure")};
   }
-  std::string pod_cidr, capacity;
+  std::string pod_cidr, capacity, simulate;
   bool simulated = false, external = false;
   bool silent = false;
   bool not_ready = false;  // asked of a simulated node
@@ -137,10 +137,12 @@ Task<Status> NodeAgentPool::Start() {
     if (!view.pod_cidr.empty()) blocks_.Reserve(node->name(), view.pod_cidr, false);
     return true;
   });
-  for (std::string_view resource : {resources::kConfigMaps, resources::kSecrets, resources::kImages}) {
+  for (std::string_view resource : {resources::kConfigMaps, resources::kSecrets}) {
     handlers_.push_back(
         services_.context.client.events().AddHandler(resource, [this](const Event& event) { OnConfigEvent(event); }));
   }
+  handlers_.push_back(services_.context.client.events().AddHandler(
+      resources::kImages, [this](const Event& event) { OnImageEvent(event); }));
   for (std::string_view resource : {resources::kPersistentVolumeClaims, resources::kPersistentVolumes}) {
     handlers_.push_back(
         services_.context.client.events().AddHandler(resource, [this](const Event& event) { OnVolumeEvent(event); }));
@@ -280,7 +282,10 @@ Task<ReconcileResult> NodeAgentPool::ReconcileNode(std::string name) {
   if (nodes_.contains(name) && nodes_[name].synced_revision == node->revision()) co_return result;
   if (!nodes_.contains(name)) Meet(node);
   NodeAgent& agent = nodes_[name];
-  agent.site->node = node;
+  const ObjectPtr before = std::exchange(agent.site->node, node);
+  if (agent.site->simulated() && before->view<NodeView>().simulate != node->view<NodeView>().simulate) {
+    for (const std::string& uid : agent.site->pods) workers_.at(uid)->OnSimulation();
+  }
   const bool was_silent = std::exchange(agent.site->silent, node->view<NodeView>().silent);
   if (agent.site->silent) {
     heartbeats_.Forget(name);
@@ -500,7 +505,9 @@ Task<ReconcileResult> NodeAgentPool::ReconcilePod(std::string key) {
     if (it != nodes_.end() && it->second.pods_called && !it->second.site->silent) {
       std::vector<ContainerState> found;
       if (auto kept = found_.extract(pod->uid()); !kept.empty()) found = std::move(kept.mapped());
-      workers_[pod->uid()] = std::make_shared<PodWorker>(services_, it->second.site, pod, std::move(found));
+      auto worker = std::make_shared<PodWorker>(services_, it->second.site, pod, std::move(found));
+      Follow(*worker, true);
+      workers_[pod->uid()] = std::move(worker);
       uids_by_key_[key].push_back(pod->uid());
     }
   }
@@ -518,13 +525,8 @@ Task<ReconcileResult> NodeAgentPool::ReconcilePod(std::string key) {
         (result.requeue_after == Duration::zero() || one.requeue_after < result.requeue_after)) {
       result.requeue_after = one.requeue_after;
     }
-    if (worker->obstructed()) {
-      obstructed_.insert(uid);
-    } else {
-      obstructed_.erase(uid);
-    }
     if (!worker->done()) continue;
-    obstructed_.erase(uid);
+    Follow(*worker, false);
     workers_.erase(uid);
     auto entry = uids_by_key_.find(key);
     std::erase(entry->second, uid);
@@ -533,13 +535,38 @@ Task<ReconcileResult> NodeAgentPool::ReconcilePod(std::string key) {
   co_return result;
 }
 
-// A ConfigMap, Secret or Image changed: starts that failed for want of one are tried again at once.
+// Notes which ConfigMaps and Secrets a pod names, for as long as it has a worker.
+void NodeAgentPool::Follow(const PodWorker& worker, bool follow) {
+  if (worker.site().simulated()) return;
+  for (const std::string& reference : ConfigReferences(*worker.pod()->json())) {
+    const size_t slash = reference.find('/');
+    const std::string key = reference.substr(0, slash + 1) + worker.info().ns + reference.substr(slash);
+    if (follow) {
+      followers_[key].insert(worker.info().uid);
+    } else if (auto it = followers_.find(key); it != followers_.end()) {
+      it->second.erase(worker.info().uid);
+      if (it->second.empty()) followers_.erase(it);
+    }
+  }
+}
+
+// A ConfigMap or Secret changed: volumes follow it, and starts that failed for want of it are tried again at once.
 void NodeAgentPool::OnConfigEvent(const Event& event) {
+  const ObjectKey& key = event.object->key();
+  auto it = followers_.find(std::string(key.resource) + "/" + KeyOf(*event.object));
+  if (it == followers_.end()) return;
+  const std::string what = std::string(key.resource) + "/" + event.object->name();
+  for (const std::string& uid : it->second) {
+    if (auto worker = workers_.find(uid); worker != workers_.end()) worker->second->OnConfig(what);
+  }
+}
+
+// An Image came or changed: whoever waits for one looks again. Images change rarely, so everybody is asked: one that
+// finds only now that it has none is told too.
+void NodeAgentPool::OnImageEvent(const Event& event) {
   if (event.type == EventType::kDeleted) return;
-  const bool image = event.object->key().resource == resources::kImages;
-  for (const std::string& uid : obstructed_) {
-    auto it = workers_.find(uid);
-    if (it != workers_.end() && (image || it->second->info().ns == event.object->ns())) it->second->RetryNow();
+  for (const auto& [uid, worker] : workers_) {
+    if (worker->obstructed()) worker->RetryNow();
   }
 }
 
@@ -619,6 +646,11 @@ void NodeAgentPool::RemoveOrphanFiles() const {
   }
   for (const auto& entry : fs::recursive_directory_iterator(data / "nodes", error)) {
     if (entry.is_symlink() && !fs::exists(entry.path(), error)) stale.push_back(entry.path());
+  }
+  if (const fs::path memory = MemoryVolumes(data); !memory.empty()) {
+    for (const auto& entry : fs::directory_iterator(memory, error)) {
+      if (!uids.contains(entry.path().filename().string())) stale.push_back(entry.path());
+    }
   }
   for (const fs::path& path : stale) fs::remove_all(path, error);
 }

@@ -102,6 +102,8 @@ class NodeAgentPool {
   Task<Status> RenewLease(std::string name, bool simulated);
   void OnPodEvent(const Event& event, WorkQueue& queue);
   void OnConfigEvent(const Event& event);
+  void OnImageEvent(const Event& event);
+  void Follow(const PodWorker& worker, bool follow);
   void OnVolumeEvent(const Event& event);
   void CollectFound(std::vector<ContainerState> found);
   Task<> EndOrphans();
@@ -122,7 +124,8 @@ class NodeAgentPool {
   std::unordered_map<std::string, std::shared_ptr<PodWorker>> workers_;    // by uid
   std::unordered_map<std::string, std::vector<std::string>> uids_by_key_;  // "ns/name" → uids
   std::unordered_map<std::string, std::vector<ContainerState>> found_;     // by uid, until adopted
-  std::set<std::string> obstructed_;  // uids that wait for configuration or an image
+  // Uids of the pods that name a ConfigMap or Secret: "configmaps/<ns>/<name>" → uids.
+  std::unordered_map<std::string, std::set<std::string>> followers_;
   std::vector<EventBus::HandlerId> handlers_;
   Counters counters_;
   bool stopped_ = false;

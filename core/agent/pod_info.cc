@@ -15,6 +15,7 @@ void AddContainers(const Json& spec, const char* field, bool init, std::vector<C
     info.name = StringAt(container, "name");
     info.image = StringAt(container, "image");
     const bool sidecar = init && StringAt(container, "restartPolicy") == "Always";
+    info.pre_stop = Has(container, "lifecycle.preStop");
     info.role = sidecar ? ContainerRole::kSidecar : init ? ContainerRole::kInit : ContainerRole::kMain;
     out.push_back(std::move(info));
   }

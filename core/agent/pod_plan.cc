@@ -18,7 +18,7 @@ bool Ended(const ContainerRecord& c) { return !c.starting && c.current && !c.cur
 bool RunsAgain(const PodInfo& pod, ContainerRole role, const ContainerRecord& c) {
   if (role == ContainerRole::kSidecar) return true;
   if (pod.restart_policy == RestartPolicy::kNever) return false;
-  if (c.current->exit_code != 0) return true;
+  if (c.current->exit_code != 0 || c.current->condemned) return true;
   return role == ContainerRole::kMain && pod.restart_policy == RestartPolicy::kAlways;
 }
 
@@ -82,36 +82,47 @@ class Planner {
     }
     for (size_t i = 0; i < count(); ++i) {
       if (role(i) == ContainerRole::kInit && !Succeeded(at(i))) return false;
-      if (role(i) == ContainerRole::kSidecar && !(at(i).current && at(i).current->running && at(i).probed_started))
-        return false;
+      if (role(i) == ContainerRole::kSidecar && !(at(i).up() && at(i).probed_started)) return false;
     }
     return true;
   }
 
-  // SIGTERM, then SIGKILL at the deadline. Sidecars outlive the main containers and go in reverse order.
+  // preStop, SIGTERM, then SIGKILL at the deadline. Sidecars outlive the main containers and go in reverse order; their
+  // preStop hooks run at once with the others'.
   void StopEverything(const StopOrder& order) {
     bool others_alive = false;
     for (size_t i = 0; i < count(); ++i) {
       if (role(i) == ContainerRole::kSidecar || !Alive(at(i))) continue;
       others_alive = true;
-      Stop(i, order);
+      Stop(i, order, true);
     }
     for (size_t i = count(); i-- > 0;) {
       if (role(i) != ContainerRole::kSidecar || !Alive(at(i))) continue;
-      if (!others_alive || now_ >= order.kill_at()) Stop(i, order);
+      Stop(i, order, !others_alive || now_ >= order.kill_at());
       others_alive = true;
     }
     if (others_alive && now_ < order.kill_at()) WakeAt(order.kill_at());
   }
 
-  void Stop(size_t i, const StopOrder& order) {
-    if (at(i).starting) return;  // its start ends first; that wakes us
-    if (now_ >= order.kill_at()) {
-      if (!at(i).kill_sent) plan_.actions.push_back({Kind::kKill, i});
+  // `turn`: those that must go first have gone.
+  void Stop(size_t i, const StopOrder& order, bool turn) {
+    const ContainerRecord& c = at(i);
+    if (c.starting) return;  // its start ends first; that wakes us
+    Time kill_at = order.kill_at();
+    if (pod_.containers[i].pre_stop && order.grace > Duration::zero()) {
+      if (!c.pre_stop_done && now_ < order.kill_at()) {
+        if (!c.pre_stop_begun) plan_.actions.push_back({Kind::kPreStop, i});
+        WakeAt(order.kill_at());
+        return;  // its end wakes us
+      }
+      if (c.pre_stop_begun) kill_at = std::max(kill_at, (c.term_sent ? c.term_at : now_) + kGraceAfterHook);
+    }
+    if (now_ >= kill_at) {
+      if (!c.kill_sent) plan_.actions.push_back({Kind::kKill, i});
       return;
     }
-    if (!at(i).term_sent) plan_.actions.push_back({Kind::kTerm, i});
-    WakeAt(order.kill_at());
+    WakeAt(kill_at);
+    if (turn && !c.term_sent) plan_.actions.push_back({Kind::kTerm, i});
   }
 
   void KeepRunning() {
@@ -124,7 +135,7 @@ class Planner {
       return;
     }
     for (size_t i = 0; i < count(); ++i) {
-      if (at(i).stop && Alive(at(i))) Stop(i, *at(i).stop);
+      if (at(i).stop && Alive(at(i))) Stop(i, *at(i).stop, true);
     }
     if (!RunInitContainers()) return;
     bool main_pending = false;
@@ -156,8 +167,7 @@ class Planner {
         return false;
       }
       if (!Alive(c) && !MainsDone()) StartWhenDue(i);
-      const bool up = c.current && c.current->running && c.probed_started;
-      if (!plan_.initialized && !up) return false;
+      if (!plan_.initialized && !(c.up() && c.probed_started)) return false;
     }
     return true;
   }
@@ -180,7 +190,7 @@ class Planner {
     plan_.finished = NoneAlive();
   }
 
-  // One start at a time, in order: the next waits until this one is through.
+  // One start at a time, in order: the next waits until this one is through, with its postStart hook.
   void StartWhenDue(size_t i) {
     const ContainerRecord& c = at(i);
     if (!c.obstacle.empty() && now_ < c.retry_at) {
@@ -191,8 +201,9 @@ class Planner {
       WakeAt(RestartAllowedAt(c));
       return;
     }
-    if (start_planned_ ||
-        std::any_of(record_.containers.begin(), record_.containers.end(), [](const auto& r) { return r.starting; })) {
+    if (start_planned_ || std::any_of(record_.containers.begin(), record_.containers.end(), [](const auto& r) {
+          return r.starting || (r.current && r.current->running && r.post_start);
+        })) {
       return;
     }
     start_planned_ = true;
@@ -205,7 +216,12 @@ class Planner {
     for (size_t i = 0; i < count(); ++i) {
       const ContainerRecord& c = at(i);
       PodPlan::Waiting& waiting = plan_.waiting[i];
-      if (over || (c.current && c.current->running)) continue;
+      if (c.current && c.current->running) {
+        if (c.post_start && c.hook_error.empty()) waiting.reason = has_init ? "PodInitializing" : "ContainerCreating";
+        if (!c.hook_error.empty()) waiting = {"PostStartHookError", c.hook_error};
+        continue;
+      }
+      if (over) continue;
       if (c.current && (stop_ || (!RunsAgain(pod_, role(i), c)))) continue;
       if (!c.obstacle.empty()) {
         ShowObstacle(i);
@@ -247,9 +263,9 @@ class Planner {
         init_pending |= !plan_.initialized;
         continue;
       }
-      if (c.current && c.current->running) {
+      if (c.current && c.current->running && (!c.post_start || c.last)) {
         ++running;
-      } else if (c.current) {
+      } else if (c.current && !c.current->running) {
         ++ended;
         good += c.current->exit_code == 0 ? 1 : 0;
       } else {

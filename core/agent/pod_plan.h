@@ -20,6 +20,7 @@ struct ContainerInfo {
   std::string name;
   std::string image;
   ContainerRole role = ContainerRole::kMain;
+  bool pre_stop = false;  // has such a hook
 };
 
 // What the planner needs to know of a pod's metadata and spec. Constant for the pod's life.
@@ -46,6 +47,7 @@ struct Run {
   int signal = 0;
   std::string reason;  // of an ended run: Completed, Error, StartError, ContainerStatusUnknown …
   std::string message;
+  bool condemned = false;  // by a probe: runs again after whatever exit code, unless the policy is Never
 
   bool operator==(const Run&) const = default;
 };
@@ -65,6 +67,12 @@ struct ContainerRecord {
   bool starting = false;                      // a start is under way
   std::optional<StopOrder> stop;              // of this container alone (a failed liveness probe)
   bool term_sent = false, kill_sent = false;  // to the current run
+  Time term_at{};                             // when term_sent
+
+  // The hooks of the current run. While postStart is under way the container counts as not started yet.
+  bool post_start = false;
+  std::string hook_error;  // why postStart failed: the container is being killed for it
+  bool pre_stop_begun = false, pre_stop_done = false;
 
   // Why the next run could not be prepared ("ErrImagePull", "CreateContainerConfigError" …); "" = no obstacle.
   std::string obstacle, obstacle_message;
@@ -78,6 +86,9 @@ struct ContainerRecord {
 
   // Verdicts of the probes; without one a running container is started and ready.
   bool probed_started = true, probed_ready = true;
+
+  // Its current run is up as far as others may tell.
+  bool up() const { return current && current->running && !post_start; }
 
   std::string image_id;
 };
@@ -97,8 +108,9 @@ struct PodAction {
   enum class Kind : uint8_t {
     kPrepareSandbox,
     kStart,  // the next attempt of `container`
-    kTerm,   // SIGTERM
-    kKill,   // SIGKILL
+    kPreStop,
+    kTerm,  // SIGTERM
+    kKill,  // SIGKILL
   };
   Kind kind;
   size_t container = 0;
@@ -128,6 +140,8 @@ PodPlan PlanPod(const PodInfo& pod, const PodRecord& record, Time now);
 inline constexpr Duration kBackoffBase = std::chrono::seconds(10);
 inline constexpr Duration kBackoffMax = std::chrono::minutes(5);
 inline constexpr Duration kBackoffReset = std::chrono::minutes(10);
+// What a container gets at least between SIGTERM and SIGKILL after a preStop hook that used up the grace period.
+inline constexpr Duration kGraceAfterHook = std::chrono::seconds(2);
 // When the ended current run may be followed by the next (its finish when at once).
 Time RestartAllowedAt(const ContainerRecord& record);
 // Notes that a restart happens now: the next wait doubles.

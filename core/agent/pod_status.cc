@@ -21,7 +21,7 @@ Json ContainerStatus(const PodInfo& pod, const PodRecord& record, const PodPlan&
   const ContainerInfo& info = pod.containers[i];
   const ContainerRecord& c = record.containers[i];
   const PodPlan::Waiting& waiting = plan.waiting[i];
-  const bool running = c.current && c.current->running;
+  const bool running = c.current && c.current->running && waiting.reason.empty();
   Json status = {{"name", info.name},
                  {"image", info.image},
                  {"imageID", c.image_id},
@@ -36,7 +36,8 @@ Json ContainerStatus(const PodInfo& pod, const PodRecord& record, const PodPlan&
     Json shown = {{"reason", waiting.reason}};
     if (!waiting.message.empty()) shown["message"] = waiting.message;
     status["state"] = {{"waiting", std::move(shown)}};
-    if (c.current) status["lastState"] = TerminatedState(pod, i, *c.current);
+    const std::optional<Run>& last = c.current && c.current->running ? c.last : c.current;
+    if (last) status["lastState"] = TerminatedState(pod, i, *last);
   } else if (c.current) {
     status["state"] = TerminatedState(pod, i, *c.current);
     if (c.last) status["lastState"] = TerminatedState(pod, i, *c.last);
@@ -75,7 +76,7 @@ Condition Initialized(const PodInfo& pod, const PodRecord& record, const PodPlan
     const ContainerRecord& c = record.containers[i];
     const ContainerRole role = pod.containers[i].role;
     const bool done = role == ContainerRole::kInit ? c.current && !c.current->running && c.current->exit_code == 0
-                                                   : c.current && c.current->running && c.probed_started;
+                                                   : c.up() && c.probed_started;
     if (role != ContainerRole::kMain && !done) incomplete.push_back(pod.containers[i].name);
   }
   return {false, "ContainersNotInitialized", Listing("containers with incomplete status", incomplete)};
@@ -87,7 +88,7 @@ Condition ContainersReady(const PodInfo& pod, const PodRecord& record, const Pod
   std::vector<std::string> unready;
   for (size_t i = 0; i < pod.containers.size(); ++i) {
     const ContainerRecord& c = record.containers[i];
-    const bool ready = c.current && c.current->running && c.probed_started && c.probed_ready;
+    const bool ready = c.up() && c.probed_started && c.probed_ready;
     if (pod.containers[i].role != ContainerRole::kInit && !ready) unready.push_back(pod.containers[i].name);
   }
   if (unready.empty()) return {};
@@ -144,6 +145,10 @@ Json RenderConditions(const PodInfo& pod, const PodRecord& record, const PodPlan
   const Json* scheduled = FindCondition(previous, "PodScheduled");
   const bool keep = scheduled && StringAt(*scheduled, "status") == "True";
   out.push_back(keep ? *scheduled : RenderCondition("PodScheduled", {}, previous, now));
+  if (record.stop && !record.deleting && record.stop->reason == "Evicted") {
+    out.push_back(
+        RenderCondition("DisruptionTarget", {true, "TerminationByKubelet", record.stop->message}, previous, now));
+  }
   for (const Json& condition : previous) {
     if (!FindCondition(out, StringAt(condition, "type"))) out.push_back(condition);
   }
@@ -175,12 +180,16 @@ ContainerRecord ContainerFromStatus(const Json& status) {
     run.running = true;
     ReadTime(*running, "startedAt", &run.started_at);
     record.current = run;
+    // What its probes had found holds until they find something else.
+    record.probed_started = BoolAt(status, "started", true);
+    record.probed_ready = BoolAt(status, "ready", true);
     if (last) record.last = RunFromTerminated(*last, count - 1);
   } else if (const Json* ended = FindPath(status, "state.terminated"); ended && status.contains("containerID")) {
     record.current = RunFromTerminated(*ended, count);
     if (last) record.last = RunFromTerminated(*last, count - 1);
   } else if (last) {
     record.current = RunFromTerminated(*last, count);
+    record.current->condemned = record.current->exit_code == 0;  // yet it was to run again
   }
   // The back-off is not stored; what it must have been follows from the restarts.
   if (record.current && count > 0) {

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <fstream>
+#include <functional>
 #include <nlohmann/json.hpp>
 
 #include "core/agent/claimed_volumes.h"
@@ -19,92 +20,6 @@ namespace fs = std::filesystem;
 
 Status Refusal(const std::string& volume, const std::string& why) {
   return Status(Reason::kInvalid, "MountVolume.SetUp failed for volume \"" + volume + "\" : " + why);
-}
-
-// A relative path without "..", as the API's validation also asks of keys' paths.
-bool IsInside(const std::string& path) {
-  const fs::path parsed(path);
-  return !path.empty() && parsed.is_relative() &&
-         std::none_of(parsed.begin(), parsed.end(), [](const auto& p) { return p == ".."; });
-}
-
-// Files of a ConfigMap or Secret: all keys, or the `items` asked for.
-Status AddConfig(const EnvSources& sources, const Json& source, std::string_view resource, const std::string& name,
-                 int default_mode, ProjectedFiles& out) {
-  const bool secret = resource == resources::kSecrets;
-  const bool optional = BoolAt(source, "optional");
-  const JsonPtr config = FindConfig(sources.cache, resource, StringAt(sources.pod, "metadata.namespace"), name);
-  if (!config) {
-    if (optional) return {};
-    return Status(Reason::kInvalid, std::string(secret ? "secret" : "configmap") + " \"" + name + "\" not found");
-  }
-  const int mode = static_cast<int>(IntAt(source, "defaultMode", default_mode));
-  const Json* items = FindPath(source, "items");
-  if (!items || !items->is_array() || items->empty()) {
-    for (auto& [key, value] : ConfigValues(*config)) out[key] = {value, mode};
-    return {};
-  }
-  for (const Json& item : *items) {
-    const std::string key = StringAt(item, "key"), path = StringAt(item, "path");
-    std::string value;
-    if (!ConfigValue(*config, key, &value)) {
-      if (optional) continue;
-      return Status(Reason::kInvalid,
-                    "references non-existent " + std::string(secret ? "secret" : "config") + " key: " + key);
-    }
-    if (!IsInside(path)) return Status(Reason::kInvalid, "invalid path: " + path);
-    out[path] = {std::move(value), static_cast<int>(IntAt(item, "mode", mode))};
-  }
-  return {};
-}
-
-Status AddDownward(const EnvSources& sources, const Json& source, int default_mode, ProjectedFiles& out) {
-  const Json* items = FindPath(source, "items");
-  if (!items || !items->is_array()) return {};
-  for (const Json& item : *items) {
-    const std::string path = StringAt(item, "path");
-    if (!IsInside(path)) return Status(Reason::kInvalid, "invalid path: " + path);
-    const Json* resource = FindPath(item, "resourceFieldRef");
-    Result<std::string> value =
-        resource ? ResourceValue(sources, *resource) : FieldValue(sources, StringAt(item, "fieldRef.fieldPath"));
-    if (!value.ok()) return value.status();
-    out[path] = {std::move(*value), static_cast<int>(IntAt(item, "mode", default_mode))};
-  }
-  return {};
-}
-
-Status AddToken(const EnvSources& sources, const Json& source, const TokenSource& tokens, int mode,
-                ProjectedFiles& out) {
-  if (!tokens) return Status(Reason::kInvalid, "this cluster issues no service account tokens");
-  Result<std::string> token =
-      tokens(StringAt(sources.pod, "metadata.namespace"), StringAt(sources.pod, "spec.serviceAccountName", "default"),
-             StringAt(source, "audience"), IntAt(source, "expirationSeconds", 3600), sources.pod);
-  if (!token.ok()) return token.status();
-  out[StringAt(source, "path", "token")] = {std::move(*token), mode};
-  return {};
-}
-
-Result<ProjectedFiles> Projected(const EnvSources& sources, const Json& projected, const TokenSource& tokens) {
-  ProjectedFiles files;
-  const int mode = static_cast<int>(IntAt(projected, "defaultMode", 0644));
-  const Json* list = FindPath(projected, "sources");
-  if (!list || !list->is_array()) return files;
-  for (const Json& source : *list) {
-    Status added;
-    if (const Json* config = FindPath(source, "configMap")) {
-      added = AddConfig(sources, *config, resources::kConfigMaps, StringAt(*config, "name"), mode, files);
-    } else if (const Json* secret = FindPath(source, "secret")) {
-      added = AddConfig(sources, *secret, resources::kSecrets, StringAt(*secret, "name"), mode, files);
-    } else if (const Json* downward = FindPath(source, "downwardAPI")) {
-      added = AddDownward(sources, *downward, mode, files);
-    } else if (const Json* token = FindPath(source, "serviceAccountToken")) {
-      added = AddToken(sources, *token, tokens, mode, files);
-    } else {
-      added = Status(Reason::kInvalid, "projected source of an unknown type");
-    }
-    if (!added.ok()) return added;
-  }
-  return files;
 }
 
 // hostPath.type, as the API lists them.
@@ -141,29 +56,60 @@ Status CheckHostPath(const std::string& path, const std::string& type) {
   return {};
 }
 
-// Writes a file that may exist already; its mode is exact whatever the umask.
-Status WriteFile(const fs::path& path, const std::string& content, int mode) {
+Status MakeEmptyDir(const fs::path& directory) {
   std::error_code error;
-  fs::create_directories(path.parent_path(), error);
-  std::ofstream file(path, std::ios::binary | std::ios::trunc);
-  file.write(content.data(), static_cast<std::streamsize>(content.size()));
-  file.close();
-  if (!file || chmod(path.c_str(), static_cast<mode_t>(mode)) != 0)
-    return Status(Reason::kInvalid, "cannot write " + path.string());
+  fs::create_directories(directory, error);
+  if (error) return Status(Reason::kInvalid, "mkdir " + directory.string() + ": " + error.message());
+  chmod(directory.c_str(), 0777);  // as the kubelet: whoever the pod runs as may write
   return {};
 }
 
+// fsGroup: the group may read and write what is there, and owns what will be made there.
+void GiveDirectory(const fs::path& directory, int64_t group) {
+  const auto give = [group](const fs::path& path) {
+    struct stat info {};
+    if (lstat(path.c_str(), &info) != 0 || S_ISLNK(info.st_mode)) return;
+    if (lchown(path.c_str(), static_cast<uid_t>(-1), static_cast<gid_t>(group)) != 0) return;
+    chmod(path.c_str(), (info.st_mode & 07777) | (S_ISDIR(info.st_mode) ? 02770 : 0660));
+  };
+  struct stat top {};
+  // What was given before is not walked through again.
+  if (stat(directory.c_str(), &top) == 0 && top.st_gid == static_cast<gid_t>(group) && (top.st_mode & 02770) == 02770)
+    return;
+  std::error_code error;
+  for (const auto& entry : fs::recursive_directory_iterator(directory, error)) give(entry.path());
+  give(directory);
+}
+
+ProjectionOptions HowToWrite(const Json& pod, const std::string& volume, int64_t group) {
+  ProjectionOptions options;
+  options.stamp = StringAt(pod, "metadata.resourceVersion", "0");
+  options.group = group;
+  for (const char* field : {"spec.initContainers", "spec.containers"}) {
+    for (const Json& container : ListAt(pod, field)) {
+      for (const Json& mount : ListAt(container, "volumeMounts")) {
+        options.keep_old |= StringAt(mount, "name") == volume && (Has(mount, "subPath") || Has(mount, "subPathExpr"));
+      }
+    }
+  }
+  return options;
+}
+
 bool IsWordEnd(char c) {
-  return c == ':' || c == ',' || c == ';' || c == ' ' || c == '\n' || c == '"' || c == '\'' || c == '=' || c == ')';
+  return c == '>' || c == '<' || c == '(' || c == '|' || c == '&' || c == '`' || c == ':' || c == ',' || c == ';' ||
+         c == ' ' || c == '\n' || c == '"' || c == '\'' || c == '=' || c == ')';
 }
 
 }  // namespace
 
+fs::path MemoryVolumes(const fs::path& data_dir) {
+  if (access("/dev/shm", W_OK | X_OK) != 0) return {};
+  return "/dev/shm/wherry-" + std::to_string(std::hash<std::string>()(data_dir.lexically_normal().string()));
+}
+
 Result<std::map<std::string, std::string>> PodVolumes::Prepare(const EnvSources& sources) {
   std::map<std::string, std::string> out;
-  const Json* volumes = FindPath(sources.pod, "spec.volumes");
-  if (!volumes || !volumes->is_array()) return out;
-  for (const Json& volume : *volumes) {
+  for (const Json& volume : ListAt(sources.pod, "spec.volumes")) {
     Result<std::string> path = PrepareOne(sources, volume);
     if (!path.ok()) return path.status();
     out[StringAt(volume, "name")] = std::move(*path);
@@ -173,11 +119,14 @@ Result<std::map<std::string, std::string>> PodVolumes::Prepare(const EnvSources&
 
 std::map<std::string, std::string> PodVolumes::Places(const EnvSources& sources) const {
   std::map<std::string, std::string> out;
-  const Json* volumes = FindPath(sources.pod, "spec.volumes");
-  if (!volumes || !volumes->is_array()) return out;
-  for (const Json& volume : *volumes) {
+  for (const Json& volume : ListAt(sources.pod, "spec.volumes")) {
     const std::string name = StringAt(volume, "name");
     out[name] = StringAt(volume, "hostPath.path", (directory_ / name).string());
+    if (Has(volume, "emptyDir")) {
+      out[name] = EmptyDir(volume).string();
+      std::error_code gone;
+      if (!fs::exists(out[name], gone)) (void)MakeEmptyDir(out[name]);  // memory that a reboot has emptied
+    }
     if (ClaimOfVolume(volume, "").empty()) continue;
     const Result<ClaimedVolume> claimed =
         FindClaimedVolume(sources.cache, sources.pod, volume, sources.node_name, true);
@@ -188,6 +137,7 @@ std::map<std::string, std::string> PodVolumes::Places(const EnvSources& sources)
 
 Result<std::string> PodVolumes::PrepareOne(const EnvSources& sources, const Json& volume) {
   const std::string name = StringAt(volume, "name");
+  const int64_t group = GroupOf(sources.pod);
   if (const Json* host = FindPath(volume, "hostPath")) {
     const std::string path = StringAt(*host, "path");
     const Status checked = CheckHostPath(path, StringAt(*host, "type"));
@@ -200,73 +150,86 @@ Result<std::string> PodVolumes::PrepareOne(const EnvSources& sources, const Json
     const Status checked = CheckHostPath(claimed->path, claimed->host_path_type);
     if (!checked.ok()) return Refusal(name, checked.message());
     if (access(claimed->path.c_str(), F_OK) != 0) return Refusal(name, "path \"" + claimed->path + "\" does not exist");
+    if (group >= 0) GiveDirectory(claimed->path, group);
     return std::move(claimed->path);
   }
   if (!IsInside(name)) return Refusal(name, "invalid name");
-  const fs::path directory = directory_ / name;
-  std::error_code error;
-  fs::create_directories(directory, error);
-  if (error) return Refusal(name, "mkdir " + directory.string() + ": " + error.message());
-  if (FindPath(volume, "emptyDir")) {
-    chmod(directory.c_str(), 0777);  // as the kubelet: whoever the pod runs as may write
+  if (Has(volume, "emptyDir")) {
+    const fs::path directory = EmptyDir(volume);
+    const Status made = MakeEmptyDir(directory);
+    if (!made.ok()) return Refusal(name, made.message());
+    if (group >= 0) GiveDirectory(directory, group);
     return directory.string();
   }
-
-  Result<ProjectedFiles> files = ProjectedFiles();
-  Status added;
-  if (const Json* config = FindPath(volume, "configMap")) {
-    added = AddConfig(sources, *config, resources::kConfigMaps, StringAt(*config, "name"), 0644, *files);
-  } else if (const Json* secret = FindPath(volume, "secret")) {
-    added = AddConfig(sources, *secret, resources::kSecrets, StringAt(*secret, "secretName"), 0644, *files);
-  } else if (const Json* downward = FindPath(volume, "downwardAPI")) {
-    added = AddDownward(sources, *downward, static_cast<int>(IntAt(*downward, "defaultMode", 0644)), *files);
-  } else if (const Json* projected = FindPath(volume, "projected")) {
-    files = Projected(sources, *projected, tokens_);
-    added = files.status();
-  } else {
+  if (!IsProjection(volume)) {
     std::string type = "unknown";
     for (auto it = volume.begin(); it != volume.end(); ++it) {
       if (it.key() != "name") type = it.key();
     }
     return Refusal(name, "volumes of type " + type + " are not offered on this node");
   }
-  if (!added.ok()) return Refusal(name, added.message());
-  const Status written = WriteProjection(directory, *files, StringAt(sources.pod, "metadata.resourceVersion", "0"));
+  const fs::path directory = directory_ / name;
+  std::error_code error;
+  fs::create_directories(directory, error);
+  if (error) return Refusal(name, "mkdir " + directory.string() + ": " + error.message());
+  const Result<ProjectedFiles> files =
+      RenderProjection(sources, volume, [&](const Json& source) { return Issue(sources, source); });
+  if (!files.ok()) return Refusal(name, files.status().message());
+  const Status written = WriteProjection(directory, *files, HowToWrite(sources.pod, name, group));
   if (!written.ok()) return Refusal(name, written.message());
   return directory.string();
 }
 
-Status WriteProjection(const fs::path& directory, const ProjectedFiles& files, const std::string& stamp) {
-  std::error_code error;
-  fs::path fresh = directory / ("..v" + stamp);
-  for (int n = 1; fs::exists(fs::symlink_status(fresh)); ++n)
-    fresh = directory / ("..v" + stamp + "." + std::to_string(n));
-  fs::create_directories(fresh, error);
-  if (error) return Status(Reason::kInvalid, "mkdir " + fresh.string() + ": " + error.message());
-  std::map<std::string, bool> tops;
-  for (const auto& [path, file] : files) {
-    const Status written = WriteFile(fresh / path, file.content, file.mode);
-    if (!written.ok()) return written;
-    tops[fs::path(path).begin()->string()] = true;
+Status PodVolumes::Refresh(const EnvSources& sources, const std::function<bool(const Json&)>& follows, Time now) {
+  Status outcome;
+  for (const Json& volume : ListAt(sources.pod, "spec.volumes")) {
+    if (!IsProjection(volume) || !follows(volume)) continue;
+    const fs::path directory = directory_ / StringAt(volume, "name");
+    const ProjectedFiles shown = ReadProjection(directory);
+    const Result<ProjectedFiles> files = RenderProjection(sources, volume, [&](const Json& source) {
+      auto it = shown.find(StringAt(source, "path", "token"));
+      if (it != shown.end() && now < TokenRenewal(it->second.content)) return Result<std::string>(it->second.content);
+      return Issue(sources, source);
+    });
+    Status step = files.status();
+    if (step.ok()) {
+      step =
+          WriteProjection(directory, *files, HowToWrite(sources.pod, StringAt(volume, "name"), GroupOf(sources.pod)));
+    }
+    if (!step.ok() && outcome.ok()) outcome = Refusal(StringAt(volume, "name"), step.message());
   }
-  const fs::path data = directory / "..data", next = directory / "..data_tmp";
-  const fs::path old = fs::is_symlink(data, error) ? directory / fs::read_symlink(data, error) : fs::path();
-  fs::remove(next, error);
-  fs::create_symlink(fresh.filename(), next, error);
-  if (!error) fs::rename(next, data, error);
-  if (error) return Status(Reason::kInvalid, "switch " + data.string() + ": " + error.message());
-  for (const auto& [top, unused] : tops) {
-    const fs::path link = directory / top;
-    if (!fs::exists(fs::symlink_status(link))) fs::create_symlink(fs::path("..data") / top, link, error);
+  return outcome;
+}
+
+Time PodVolumes::NextRenewal(const Json& pod) const {
+  Time next = Time::max();
+  for (const Json& volume : ListAt(pod, "spec.volumes")) {
+    if (!HasToken(volume)) continue;
+    const ProjectedFiles shown = ReadProjection(directory_ / StringAt(volume, "name"));
+    for (const Json& source : ListAt(volume, "projected.sources")) {
+      const Json* token = FindPath(source, "serviceAccountToken");
+      auto it = token ? shown.find(StringAt(*token, "path", "token")) : shown.end();
+      if (it != shown.end()) next = std::min(next, TokenRenewal(it->second.content));
+    }
   }
-  std::vector<fs::path> stale;
-  for (const auto& entry : fs::directory_iterator(directory, error)) {
-    const std::string name = entry.path().filename().string();
-    if (!name.starts_with("..") && entry.is_symlink() && !tops.contains(name)) stale.push_back(entry.path());
-  }
-  for (const fs::path& link : stale) fs::remove(link, error);
-  if (!old.empty() && old != fresh) fs::remove_all(old, error);
-  return {};
+  return next;
+}
+
+fs::path PodVolumes::EmptyDir(const Json& volume) const {
+  const bool memory = StringAt(volume, "emptyDir.medium") == "Memory" && !memory_.empty();
+  return (memory ? memory_ : directory_) / StringAt(volume, "name");
+}
+
+Result<std::string> PodVolumes::Issue(const EnvSources& sources, const Json& source) const {
+  if (!tokens_) return Status(Reason::kInvalid, "this cluster issues no service account tokens");
+  return tokens_(StringAt(sources.pod, "metadata.namespace"),
+                 StringAt(sources.pod, "spec.serviceAccountName", "default"), StringAt(source, "audience"),
+                 IntAt(source, "expirationSeconds", 3600), sources.pod);
+}
+
+// fsGroup: only root can give files to a group.
+int64_t PodVolumes::GroupOf(const Json& pod) const {
+  return geteuid() == 0 ? IntAt(pod, "spec.securityContext.fsGroup", -1) : -1;
 }
 
 Result<std::string> ResolveSubPath(const std::string& volume, const std::string& sub_path) {

@@ -6,47 +6,46 @@
 #include <string>
 
 #include "core/agent/pod_env.h"
+#include "core/agent/projection.h"
 #include "store/json.h"
 #include "store/status.h"
 
 namespace wherry {
 
-// A token for a pod's service account: {namespace, account, audience, seconds it should last, the pod's document}.
-using TokenSource = std::function<Result<std::string>(const std::string& ns, const std::string& account,
-                                                      const std::string& audience, int64_t seconds, const Json& pod)>;
-
-// Puts a pod's volumes in place below `directory` (one subdirectory each) and returns where each is: emptyDir and the
-// projections (configMap, secret, downwardAPI, projected) live there, hostPath is itself, a claim is the path of its
-// volume. Blocks for small file
-// operations. Errors read like the kubelet's FailedMount events: `MountVolume.SetUp failed for volume "config" :
-// configmap "x" not found`.
+// A pod's volumes below `directory` (one subdirectory each): emptyDir and the projections (configMap, secret,
+// downwardAPI, projected) live there, or below `memory` when they are of medium Memory; hostPath is itself, a claim is
+// the path of its volume. Blocks for small file operations. Errors read like the kubelet's FailedMount events:
+// `MountVolume.SetUp failed for volume "config" : configmap "x" not found`. `sources.container` is not looked at.
 class PodVolumes {
  public:
-  PodVolumes(std::filesystem::path directory, TokenSource tokens)
-      : directory_(std::move(directory)), tokens_(std::move(tokens)) {}
+  // `memory` may be empty: then there is none.
+  PodVolumes(std::filesystem::path directory, std::filesystem::path memory, TokenSource tokens)
+      : directory_(std::move(directory)), memory_(std::move(memory)), tokens_(std::move(tokens)) {}
 
-  // `sources.container` is not looked at.
+  // Puts the volumes in place and returns where each is.
   Result<std::map<std::string, std::string>> Prepare(const EnvSources& sources);
-  // Where the volumes are that an earlier Prepare put in place; touches nothing.
+  // Where the volumes are that an earlier Prepare put in place.
   std::map<std::string, std::string> Places(const EnvSources& sources) const;
+
+  // Brings the projections up to date that `follows` picks. Tokens that are not due for renewal are kept. One that
+  // fails stays as it was; the first error is returned.
+  Status Refresh(const EnvSources& sources, const std::function<bool(const Json& volume)>& follows, Time now);
+  // When the next token is due; Time::max() = never.
+  Time NextRenewal(const Json& pod) const;
 
  private:
   Result<std::string> PrepareOne(const EnvSources& sources, const Json& volume);
+  std::filesystem::path EmptyDir(const Json& volume) const;
+  Result<std::string> Issue(const EnvSources& sources, const Json& source) const;
+  int64_t GroupOf(const Json& pod) const;
 
-  const std::filesystem::path directory_;
+  const std::filesystem::path directory_, memory_;
   const TokenSource tokens_;
 };
 
-// One file of a projection.
-struct ProjectedFile {
-  std::string content;
-  int mode = 0644;
-};
-using ProjectedFiles = std::map<std::string, ProjectedFile>;  // by relative path
-
-// Writes files the way Kubernetes' atomic writer shows them: a fresh timestamped directory, `..data` switched to it by
-// a rename, and a symlink for each first path component. Readers see the old set or the new one, never a mixture.
-Status WriteProjection(const std::filesystem::path& directory, const ProjectedFiles& files, const std::string& stamp);
+// Where emptyDirs of medium Memory live for the cluster of a data directory, one subdirectory for each pod's uid; empty
+// when this machine has no /dev/shm.
+std::filesystem::path MemoryVolumes(const std::filesystem::path& data_dir);
 
 // What a volumeMount shows: the volume, or the subPath in it. kInvalid when the sub-path leads out of the volume, by
 // ".." or by a symlink; missing directories on the way are made.

@@ -6,142 +6,75 @@
 #include <csignal>
 #include <nlohmann/json.hpp>
 
-#include "core/agent/claimed_volumes.h"
+#include "core/agent/host_ports.h"
 #include "core/agent/images.h"
 #include "core/agent/pod_env.h"
-#include "core/agent/simulation.h"
-#include "core/kinds/quantity.h"
 #include "core/kinds/resources.h"
 #include "core/runtime/object_view.h"
 
 namespace wherry {
 namespace {
 
-namespace fs = std::filesystem;
-
 // Longest wait for the processes of a pod whose node was deleted.
 constexpr Duration kAbandonGrace = std::chrono::seconds(10);
+// How often emptyDirs with a sizeLimit are measured, and what a pod gets to end when one is too big; as the kubelet's.
+constexpr Duration kMeasureInterval = std::chrono::seconds(10);
+constexpr Duration kEvictionGrace = std::chrono::seconds(1);
 
-// "<uid>/<name>/<attempt>" without the uid.
-bool SplitId(const std::string& id, std::string* name, int* attempt) {
-  const size_t first = id.find('/'), last = id.rfind('/');
-  if (first == std::string::npos || first == last) return false;
-  *name = id.substr(first + 1, last - first - 1);
-  *attempt = std::atoi(id.c_str() + last + 1);
-  return true;
-}
-
-std::string RunId(const PodInfo& info, size_t i, int attempt) {
-  return info.uid + "/" + info.containers[i].name + "/" + std::to_string(attempt);
-}
-
-int64_t Allocatable(const Json& node, const char* resource, bool milli) {
-  const Json* map = FindPath(node, "status.allocatable");
-  if (!map || !map->is_object()) return 0;
-  Result<Quantity> quantity = Quantity::Parse(map->value(resource, "0"));
-  if (!quantity.ok()) return 0;
-  return milli ? quantity->milli() : quantity->value();
+// What volumes can show of a pod.
+Json ShownMetadata(const Json& pod) {
+  return Json::array({At(pod, "metadata.labels"), At(pod, "metadata.annotations")});
 }
 
 }  // namespace
 
 PodWorker::PodWorker(AgentServices& services, std::shared_ptr<NodeSite> site, ObjectPtr pod,
                      std::vector<ContainerState> found)
-    : services_(services), site_(std::move(site)), info_(*pod->json()), key_(KeyOf(*pod)), pod_(std::move(pod)) {
-  const fs::path data = services_.options.data_dir;
-  place_.node_name = site_->name;
-  place_.directory = data / "pods" / info_.uid;
-  place_.log_directory = data / "logs" / (info_.ns + "_" + info_.name + "_" + info_.uid);
-  early_exits_.resize(info_.containers.size());
-  announced_.resize(info_.containers.size());
+    : services_(services),
+      site_(std::move(site)),
+      info_(*pod->json()),
+      key_(KeyOf(*pod)),
+      pod_(std::move(pod)),
+      sandbox_(services_, *site_, info_) {
+  const size_t containers = info_.containers.size();
+  early_exits_.resize(containers);
+  announced_.resize(containers);
+  probes_.resize(containers);
+  held_back_.resize(containers);
   site_->pods.insert(info_.uid);
   Adopt(found);
 }
 
 PodWorker::~PodWorker() { site_->pods.erase(info_.uid); }
 
-// Joins what the stored status says with what the runtime knows. The runtime is right about runs, the status about
-// history.
-void PodWorker::Adopt(const std::vector<ContainerState>& found) {
-  const JsonPtr document = pod_->json();
-  const Json* status = FindPath(*document, "status");
-  record_ = RecordFromStatus(info_, status ? *status : Json::object());
-  if (status && site_->addresses) {
-    if (const std::string address = StringAt(*status, "podIP");
-        !address.empty() && site_->addresses->Reserve(info_.uid, address)) {
-      place_.pod_ip = address;
-    }
-    if (record_.terminal) site_->addresses->MarkFinished(info_.uid);
-  }
-  for (const ContainerState& state : found) {
-    in_runtime_.insert(state.id);
-    std::string name;
-    int attempt = 0;
-    if (!SplitId(state.id, &name, &attempt)) continue;
-    for (size_t i = 0; i < info_.containers.size(); ++i) {
-      ContainerRecord& c = record_.containers[i];
-      if (info_.containers[i].name != name || (c.current && c.current->attempt > attempt)) continue;
-      if (c.current && c.current->attempt < attempt) c.last = c.current;
-      if (c.last && c.last->attempt >= attempt) c.last.reset();
-      Run run;
-      run.attempt = attempt;
-      run.running = state.running;
-      run.started_at = state.started_at;
-      if (!state.running) ApplyExit(run, state);
-      c.current = run;
-    }
-  }
-  if (record_.terminal) return;
-  for (size_t i = 0; i < info_.containers.size(); ++i) {
-    std::optional<Run>& run = record_.containers[i].current;
-    if (!run || !run->running || in_runtime_.contains(RunId(info_, i, run->attempt))) continue;
-    if (site_->simulated()) {  // it lives in the stored status alone, and goes on
-      Result<ContainerSpec> spec = SimulatedSpec(i, run->attempt);
-      if (spec.ok() && site_->simulation->Restore(*spec, run->started_at)) {
-        in_runtime_.insert(spec->id);
-        continue;
-      }
-    }
-    run->running = false;  // nobody knows what became of it: a reboot, or a wiped data directory
-    run->finished_at = services_.context.clock.Now();
-    run->exit_code = 255;
-    run->reason = "ContainerStatusUnknown";
-    run->message = "The container could not be located when the pod was adopted";
-  }
-}
-
-void PodWorker::ApplyExit(Run& run, const ContainerState& state) const {
-  run.running = false;
-  run.finished_at = state.finished_at;
-  run.exit_code = state.lost ? 255 : state.exit_code;
-  run.signal = state.signal;
-  run.reason = state.lost ? "ContainerStatusUnknown" : state.exit_code == 0 ? "Completed" : "Error";
-  if (state.lost) run.message = "The exit status of the container could not be learnt";
-}
-
-void PodWorker::OnExit(const ContainerState& state) {
-  std::string name;
-  int attempt = 0;
-  if (!SplitId(state.id, &name, &attempt)) return;
-  for (size_t i = 0; i < info_.containers.size(); ++i) {
-    if (info_.containers[i].name != name) continue;
-    ContainerRecord& c = record_.containers[i];
-    if (c.current && c.current->attempt == attempt && c.current->running) {
-      ApplyExit(*c.current, state);
-      spdlog::debug("container ended pod={} container={} attempt={} exit_code={}", key_, name, attempt,
-                    state.exit_code);
-    } else if (c.starting) {
-      early_exits_[i] = state;
-    }
-  }
+void PodWorker::Wake() {
   dirty_ = true;
+  services_.wake(key_);
+}
+
+bool PodWorker::AnyAlive() const {
+  return std::any_of(record_.containers.begin(), record_.containers.end(), [](const auto& c) { return Alive(c); });
+}
+
+void PodWorker::OnConfig(const std::string& what) {
+  // Asked itself: one that found only now that something is missing is told too.
+  if (obstructed()) RetryNow();
+  if (!record_.sandbox_ready || record_.terminal || gone_ || !sandbox_.Follows(*pod_->json(), what)) return;
+  changed_.insert(what);
+  Wake();
+}
+
+void PodWorker::OnSimulation() {
+  for (auto& probes : probes_) {
+    if (probes) probes->Kick(services_.context.clock.Now());
+  }
   services_.wake(key_);
 }
 
 void PodWorker::OnNote(const ContainerState& state) {
   std::string name;
   int attempt = 0;
-  if (!SplitId(state.id, &name, &attempt) || state.steered_note.empty()) return;
+  if (!SplitRunId(state.id, &name, &attempt) || state.steered_note.empty()) return;
   for (size_t i = 0; i < info_.containers.size(); ++i) {
     if (info_.containers[i].name == name) Record(EventType::kNormal, "PortSteered", state.steered_note, i);
   }
@@ -150,8 +83,7 @@ void PodWorker::OnNote(const ContainerState& state) {
 void PodWorker::Abandon() {
   if (abandoned_) return;
   abandoned_ = true;
-  dirty_ = true;
-  services_.wake(key_);
+  Wake();
 }
 
 bool PodWorker::obstructed() const {
@@ -164,8 +96,7 @@ bool PodWorker::obstructed() const {
 void PodWorker::RetryNow() {
   record_.sandbox_retry_at = Time{};
   for (ContainerRecord& c : record_.containers) c.retry_at = Time{};
-  dirty_ = true;
-  services_.wake(key_);
+  Wake();
 }
 
 // Deletion, loss of the object and loss of the node become orders to stop.
@@ -193,25 +124,47 @@ void PodWorker::TakeOrders() {
     }
     record_.deleting = true;
   }
+  if (!record_.stop) return;
+  for (auto& probes : probes_) {
+    if (probes) probes->OnlyReadiness();
+  }
+}
+
+// Takes in the newest state of the object.
+void PodWorker::Look(ObjectPtr pod) {
+  if (!pod) {
+    dirty_ |= !gone_;
+    gone_ = true;
+    return;
+  }
+  const bool changed = pod->revision() != pod_->revision();
+  pod_ = std::move(pod);
+  if (!changed) return;
+  if (site_->simulated()) OnSimulation();
+  if (shown_metadata_.is_null()) return;
+  Json metadata = ShownMetadata(*pod_->json());
+  if (metadata == shown_metadata_) return;
+  shown_metadata_ = std::move(metadata);
+  changed_.insert("pod");
 }
 
 Task<ReconcileResult> PodWorker::Sync(ObjectPtr pod) {
   const auto self = shared_from_this();
   ReconcileResult result;
   const Time begin = services_.context.clock.Now();
-  if (!pod && !gone_) {
-    gone_ = true;
-    dirty_ = true;
-  }
-  if (pod) pod_ = std::move(pod);
+  Look(std::move(pod));
   if (!dirty_ && pod_->revision() == synced_revision_ && begin < wake_at_) {
-    if (wake_at_ != Time::max()) result.requeue_after = wake_at_ - begin;
+    // Nothing to decide; a probe may be due.
+    if (!gone_ && !abandoned_) StartChecks();
+    const Time next = std::min(wake_at_, NextCheckAt());
+    if (next != Time::max()) result.requeue_after = std::max(next - begin, Duration(1));
     co_return result;
   }
   dirty_ = false;
   synced_revision_ = pod_->revision();
   TakeOrders();
   Admit();
+  FollowVolumes();
 
   PodPlan plan;
   for (;;) {
@@ -221,6 +174,8 @@ Task<ReconcileResult> PodWorker::Sync(ObjectPtr pod) {
   }
   wake_at_ = plan.wake_at;
   AnnounceWaiting(plan);
+  WatchUsage();
+  if (!gone_ && !abandoned_) StartChecks();
 
   const bool silent = gone_ || abandoned_;
   if (!silent && !record_.terminal) {
@@ -243,8 +198,7 @@ Task<ReconcileResult> PodWorker::Sync(ObjectPtr pod) {
     }
   }
   if (!status_held_since_) co_await ForgetEnded();
-  const bool alive =
-      std::any_of(record_.containers.begin(), record_.containers.end(), [](const auto& c) { return Alive(c); });
+  const bool alive = AnyAlive();
   if (!alive && silent) {
     co_await CleanUp();
   } else if (!alive && record_.terminal && pod_->view<MetaView>().deleting()) {
@@ -252,7 +206,8 @@ Task<ReconcileResult> PodWorker::Sync(ObjectPtr pod) {
     if (!result.status.ok()) dirty_ = true;
   }
   const Time now = services_.context.clock.Now();
-  if (wake_at_ != Time::max()) result.requeue_after = std::max(wake_at_ - now, Duration(1));
+  const Time next = std::min(wake_at_, silent ? Time::max() : NextCheckAt());
+  if (next != Time::max()) result.requeue_after = std::max(next - now, Duration(1));
   co_return result;
 }
 
@@ -260,55 +215,46 @@ Task<ReconcileResult> PodWorker::Sync(ObjectPtr pod) {
 void PodWorker::Admit() {
   if (record_.start_time || record_.terminal || gone_ || abandoned_) return;
   record_.start_time = services_.context.clock.Now();
-  const auto ports_of = [](const Json& pod) {
-    std::set<std::tuple<int64_t, std::string>> ports;
-    const Json* containers = FindPath(pod, "spec.containers");
-    if (!containers || !containers->is_array()) return ports;
-    for (const Json& container : *containers) {
-      const Json* list = FindPath(container, "ports");
-      if (!list || !list->is_array()) continue;
-      for (const Json& port : *list) {
-        if (const int64_t number = IntAt(port, "hostPort"); number > 0)
-          ports.emplace(number, StringAt(port, "protocol", "TCP"));
-      }
-    }
-    return ports;
-  };
-  const auto wanted = ports_of(*pod_->json());
-  if (wanted.empty()) return;
-  for (const ObjectPtr& other : services_.active_pods(*site_, info_.uid)) {
-    for (const auto& port : ports_of(*other->json())) {
-      if (!wanted.contains(port)) continue;
-      record_.rejected_reason = "NodePorts";
-      record_.rejected_message =
-          "Pod was rejected: Predicate NodePorts failed: node(s) didn't have free ports for the requested pod ports";
-      Record(EventType::kWarning, record_.rejected_reason,
-             "Predicate NodePorts failed: node(s) didn't have free ports for the requested pod ports");
-      return;
-    }
-  }
+  const JsonPtr document = pod_->json();
+  if (!WantsHostPorts(*document) || !HostPortTaken(*document, services_.active_pods(*site_, info_.uid))) return;
+  const std::string why = "Predicate NodePorts failed: node(s) didn't have free ports for the requested pod ports";
+  record_.rejected_reason = "NodePorts";
+  record_.rejected_message = "Pod was rejected: " + why;
+  Record(EventType::kWarning, record_.rejected_reason, why);
 }
 
 Task<> PodWorker::Act(PodAction action) {
+  const size_t i = action.container;
   switch (action.kind) {
     case PodAction::Kind::kPrepareSandbox:
       PrepareSandbox();
       break;
     case PodAction::Kind::kStart:
-      record_.containers[action.container].starting = true;
-      Spawn(services_.context.executor, "start of " + key_, StartContainer(action.container));
+      record_.containers[i].starting = true;
+      Spawn(services_.context.executor, "start of " + key_, StartContainer(i));
+      break;
+    case PodAction::Kind::kPreStop:
+      record_.containers[i].pre_stop_begun = true;
+      TellOfKilling(i);
+      Spawn(services_.context.executor, "preStop of " + key_, RunPreStop(i, record_.containers[i].current->attempt));
       break;
     case PodAction::Kind::kTerm:
-      record_.containers[action.container].term_sent = true;
-      Record(EventType::kNormal, "Killing", "Stopping container " + info_.containers[action.container].name,
-             action.container);
-      co_await SignalContainer(action.container, StopSignalOf(action.container));
+      record_.containers[i].term_sent = true;
+      record_.containers[i].term_at = services_.context.clock.Now();
+      if (!record_.containers[i].pre_stop_begun) TellOfKilling(i);
+      co_await SignalContainer(i, StopSignalOf(i));
       break;
     case PodAction::Kind::kKill:
-      record_.containers[action.container].kill_sent = true;
-      co_await SignalContainer(action.container, SIGKILL);
+      record_.containers[i].kill_sent = true;
+      co_await SignalContainer(i, SIGKILL);
       break;
   }
+}
+
+void PodWorker::TellOfKilling(size_t i) {
+  const std::optional<StopOrder>& own = record_.containers[i].stop;
+  Record(EventType::kNormal, "Killing",
+         own && !record_.stop ? own->message : "Stopping container " + info_.containers[i].name, i);
 }
 
 int PodWorker::StopSignalOf(size_t i) const {
@@ -325,170 +271,71 @@ Task<> PodWorker::SignalContainer(size_t i, int signal) {
 
 // The pod's address, directories and volumes.
 void PodWorker::PrepareSandbox() {
-  const JsonPtr document = pod_->json();
   if (!site_->addresses) {  // the node is new; its agent calls again when it has its block
     sandbox_failures_ = 1;
     record_.sandbox_retry_at = services_.context.clock.Now() + kBackoffBase;
     return;
   }
-  std::string failure;
-  place_.node_address = site_->addresses->node_address();
-  if (BoolAt(*document, "spec.hostNetwork")) place_.pod_ip = place_.node_address;
-  if (place_.pod_ip.empty()) place_.pod_ip = site_->addresses->Allocate(info_.uid);
-  if (place_.pod_ip.empty()) failure = "failed to create pod sandbox: no free address on node " + site_->name;
+  const JsonPtr document = pod_->json();
   const bool adopted =
       std::any_of(record_.containers.begin(), record_.containers.end(), [](const auto& c) { return c.current; });
-  if (failure.empty() && site_->simulated() && !adopted) {
-    failure = CheckClaims(services_.context.client.cache(), *document, place_.node_name).message();
-  }
-  if (failure.empty() && !site_->simulated()) {
-    if (site_->node) {
-      const JsonPtr node = site_->node->json();
-      place_.node_milli_cpu = Allocatable(*node, "cpu", true);
-      place_.node_memory = Allocatable(*node, "memory", false);
-      place_.node_ephemeral = Allocatable(*node, "ephemeral-storage", false);
-    }
-    static const Json none = Json::object();
-    const EnvSources sources{services_.context.client.cache(),
-                             *document,
-                             none,
-                             place_.node_name,
-                             place_.node_address,
-                             place_.pod_ip,
-                             place_.node_milli_cpu,
-                             place_.node_memory,
-                             place_.node_ephemeral};
-    PodVolumes volumes(place_.directory / "volumes", services_.options.tokens);
-    Result<std::map<std::string, std::string>> places = adopted ? volumes.Places(sources) : volumes.Prepare(sources);
-    if (places.ok()) {
-      place_.volumes = std::move(*places);
-    } else {
-      failure = places.status().message();
-    }
-  }
-  if (failure.empty()) {
+  const Status prepared = sandbox_.Prepare(*document, adopted);
+  if (prepared.ok()) {
     record_.sandbox_ready = true;
     sandbox_failures_ = 0;
+    if (sandbox_.Follows(*document, "pod")) shown_metadata_ = ShownMetadata(*document);
+    limits_ = VolumeLimits(*document, sandbox_.place().volumes);
+    if (!limits_.empty()) measure_at_ = services_.context.clock.Now() + kMeasureInterval;
     return;
   }
   ++sandbox_failures_;
   record_.sandbox_retry_at = services_.context.clock.Now() + BackoffAfter(sandbox_failures_);
-  const bool volume = failure.starts_with("MountVolume");
-  Record(EventType::kWarning, volume ? "FailedMount" : "FailedCreatePodSandBox", failure);
+  const bool volume = prepared.message().starts_with("MountVolume");
+  Record(EventType::kWarning, volume ? "FailedMount" : "FailedCreatePodSandBox", prepared.message());
 }
 
-Result<ContainerSpec> PodWorker::SimulatedSpec(size_t i, int attempt) {
-  ContainerRecord& c = record_.containers[i];
-  ContainerSpec spec;
-  spec.id = RunId(info_, i, attempt);
-  c.image_id = "wherry://simulated";
-  const JsonPtr node = site_->node ? site_->node->json() : std::make_shared<const Json>();
-  Result<Json> behaviour = SimulationFor(*node, *pod_->json(), info_.containers[i].name);
-  if (!behaviour.ok()) return ContainerRefusal("CreateContainerConfigError", behaviour.status().message());
-  if (behaviour->is_object()) {
-    c.probed_ready = !BoolAt(*behaviour, "notReady");
-    spec.env.emplace_back(kSimulateVariable, behaviour->dump());
-  }
-  return spec;
-}
-
-Result<ContainerSpec> PodWorker::BuildSpec(size_t i, int attempt) {
+// Volumes that show what has changed are written anew. One whose source is gone stays as it was.
+void PodWorker::FollowVolumes() {
+  if (!record_.sandbox_ready || record_.terminal || gone_ || abandoned_) return;
+  if (services_.context.clock.Now() >= sandbox_.renewal()) changed_.insert("tokens");
+  if (changed_.empty()) return;
   const JsonPtr document = pod_->json();
-  ContainerRecord& c = record_.containers[i];
-  if (site_->simulated()) return SimulatedSpec(i, attempt);
-  Result<BuiltContainer> built =
-      BuildContainer(services_.options, services_.context.client.cache(), *document, i, attempt, place_);
-  if (!built.ok()) return built.status();
-  Record(EventType::kNormal, "Pulled",
-         "Container image \"" + info_.containers[i].image + "\" already present on machine", i);
-  c.image_id = built->image_id;
-  for (const std::string& note : built->notes) Record(EventType::kWarning, "NotAsAsked", note, i);
-  return std::move(built->spec);
+  const Status refreshed = sandbox_.Refresh(*document, changed_);
+  changed_.clear();
+  if (!refreshed.ok()) Record(EventType::kWarning, "FailedMount", refreshed.message());
 }
 
-Task<> PodWorker::StartContainer(size_t i) {
-  const auto self = shared_from_this();
-  const ContainerRecord& before = record_.containers[i];
-  const int attempt = before.current ? before.current->attempt + 1 : 0;
-  Result<ContainerSpec> spec = BuildSpec(i, attempt);
-  Status failure = spec.status();
-  ContainerState state;
-  if (spec.ok()) {
-    if (!site_->simulated()) {
-      DropOldLogs(i, attempt);
-      LinkLog(i, attempt);
-    }
-    Result<ContainerState> started = co_await site_->runtime->Start(std::move(*spec));
-    failure = started.status();
-    if (started.ok()) state = std::move(*started);
-  }
-  record_.containers[i].starting = false;
-  if (failure.ok()) {
-    Started(i, attempt, state);
-  } else {
-    StartFailed(i, attempt, failure);
-  }
-  dirty_ = true;
-  services_.wake(key_);
-}
-
-void PodWorker::Started(size_t i, int attempt, const ContainerState& state) {
-  ContainerRecord& c = record_.containers[i];
-  if (c.current) {
-    NoteRestart(c, state.started_at);
-    c.last = c.current;
-  }
-  Run run;
-  run.attempt = attempt;
-  run.running = state.running;
-  run.started_at = state.started_at;
-  c.current = run;
-  c.obstacle.clear();
-  c.obstacle_failures = 0;
-  c.term_sent = c.kill_sent = false;
-  c.stop.reset();
-  in_runtime_.insert(RunId(info_, i, attempt));
-  const std::string& name = info_.containers[i].name;
-  Record(EventType::kNormal, "Created", "Created container: " + name, i);
-  Record(EventType::kNormal, "Started", "Started container " + name, i);
-  if (!state.steered_note.empty()) Record(EventType::kNormal, "PortSteered", state.steered_note, i);
-  if (!state.running) ApplyExit(*c.current, state);
-  if (std::optional<ContainerState> early = std::exchange(early_exits_[i], std::nullopt); early && c.current->running) {
-    if (early->id == RunId(info_, i, attempt)) ApplyExit(*c.current, *early);
-  }
-  spdlog::debug("container started pod={} container={} attempt={} pid={}", key_, name, attempt, state.pid);
-}
-
-void PodWorker::StartFailed(size_t i, int attempt, const Status& why) {
-  ContainerRecord& c = record_.containers[i];
-  const Time now = services_.context.clock.Now();
-  const std::string reason = WaitingReason(why, "RunContainerError");
-  if (reason == "RunContainerError") {
-    // The container was made and its program would not run: that is a run, which ended at once.
-    if (c.current) {
-      NoteRestart(c, now);
-      c.last = c.current;
-    }
-    Run run;
-    run.attempt = attempt;
-    run.started_at = run.finished_at = now;
-    run.exit_code = 128;
-    run.reason = "StartError";
-    run.message = why.message();
-    c.current = run;
-    c.obstacle.clear();
-    Record(EventType::kWarning, "Failed", "Error: " + why.message(), i);
+// Sees to it that emptyDirs with a limit are measured, and tokens renewed, in time.
+void PodWorker::WatchUsage() {
+  if (!record_.sandbox_ready || record_.terminal || record_.stop || gone_ || abandoned_) return;
+  wake_at_ = std::min(wake_at_, sandbox_.renewal());
+  if (limits_.empty() || measuring_) return;
+  if (services_.context.clock.Now() < measure_at_) {
+    wake_at_ = std::min(wake_at_, measure_at_);
     return;
   }
-  c.obstacle = reason;
-  c.obstacle_message = why.message();
-  c.obstacle_since = now;
-  c.retry_at = now + BackoffAfter(++c.obstacle_failures);
-  if (reason == "ErrImagePull") {
-    Record(EventType::kWarning, "Failed",
-           "Failed to pull image \"" + info_.containers[i].image + "\": " + why.message(), i);
+  measuring_ = true;
+  Spawn(services_.context.executor, "volumes of " + key_, MeasureVolumes());
+}
+
+Task<> PodWorker::MeasureVolumes() {
+  const auto self = shared_from_this();
+  const std::vector<VolumeLimit> limits = limits_;
+  const Duration begin = services_.context.clock.Monotonic();
+  for (const VolumeLimit& limit : limits) {
+    const int64_t used = co_await MeasureDirectory(limit.path, limit.bytes);
+    if (used <= limit.bytes || record_.stop || record_.terminal || gone_ || abandoned_) continue;
+    const std::string why =
+        "Usage of EmptyDir volume \"" + limit.volume + "\" exceeds the limit \"" + limit.text + "\". ";
+    record_.stop = StopOrder{services_.context.clock.Now(), std::min(info_.grace, kEvictionGrace), "Evicted", why};
+    Record(EventType::kWarning, "Evicted", why);
+    spdlog::info("pod evicted pod={} volume={} limit={}", key_, limit.volume, limit.text);
   }
-  Record(EventType::kWarning, "Failed", "Error: " + (reason == "ErrImagePull" ? reason : why.message()), i);
+  measuring_ = false;
+  // Big trees are measured less often.
+  const Duration took = services_.context.clock.Monotonic() - begin;
+  measure_at_ = services_.context.clock.Now() + std::max<Duration>(kMeasureInterval, took * 100);
+  Wake();
 }
 
 // One event for each time a container begins to wait out a back-off.
@@ -514,9 +361,9 @@ void PodWorker::AnnounceWaiting(const PodPlan& plan) {
 }
 
 PodAddresses PodWorker::Addresses() const {
-  if (!record_.sandbox_ready && place_.pod_ip.empty()) return {};
-  const std::string host = site_->addresses ? site_->addresses->node_address() : place_.node_address;
-  return {host, place_.pod_ip};
+  if (!record_.sandbox_ready && sandbox_.place().pod_ip.empty()) return {};
+  const std::string host = site_->addresses ? site_->addresses->node_address() : sandbox_.place().node_address;
+  return {host, sandbox_.place().pod_ip};
 }
 
 // Writes the status unless it says nothing new, or only that a start is under way which may be through in a moment.
@@ -561,7 +408,7 @@ Task<> PodWorker::ForgetEnded() {
   for (const std::string& id : in_runtime_) {
     std::string name;
     int attempt = 0;
-    SplitId(id, &name, &attempt);
+    SplitRunId(id, &name, &attempt);
     const bool running = [&] {
       for (size_t i = 0; i < info_.containers.size(); ++i) {
         const ContainerRecord& c = record_.containers[i];
@@ -593,39 +440,8 @@ Task<Status> PodWorker::FinishDeletion() {
 
 Task<> PodWorker::CleanUp() {
   co_await ForgetEnded();
-  if (site_->addresses) site_->addresses->Release(info_.uid);
-  if (!site_->simulated()) {
-    std::error_code error;
-    fs::remove_all(place_.directory, error);
-    fs::remove_all(place_.log_directory, error);
-    for (const ContainerInfo& container : info_.containers) {
-      fs::remove(fs::path(services_.options.data_dir) / "nodes" / site_->name / "containers" /
-                     (info_.name + "_" + info_.ns + "_" + container.name + "-" + info_.uid + ".log"),
-                 error);
-    }
-  }
+  sandbox_.Release();
   done_ = true;
-}
-
-// The logs of the run before stay for `kubectl logs --previous`; older ones go.
-void PodWorker::DropOldLogs(size_t i, int attempt) {
-  std::error_code error;
-  for (const auto& entry : fs::directory_iterator(place_.log_directory / info_.containers[i].name, error)) {
-    if (std::atoi(entry.path().filename().c_str()) < attempt - 1) fs::remove(entry.path(), error);
-  }
-}
-
-// <data>/nodes/<node>/containers/<pod>_<ns>_<container>-<uid>.log: where log collectors look, as /var/log/containers
-// is.
-void PodWorker::LinkLog(size_t i, int attempt) {
-  const std::string& name = info_.containers[i].name;
-  const fs::path directory = fs::path(services_.options.data_dir) / "nodes" / site_->name / "containers";
-  const fs::path link = directory / (info_.name + "_" + info_.ns + "_" + name + "-" + info_.uid + ".log");
-  std::error_code error;
-  fs::create_directories(directory, error);
-  fs::remove(link, error);
-  fs::create_symlink(place_.log_directory / name / (std::to_string(attempt) + ".log"), link, error);
-  if (error) spdlog::warn("log not linked pod={} link={} error=\"{}\"", key_, link.string(), error.message());
 }
 
 void PodWorker::Record(EventType type, std::string reason, std::string message, size_t container) {

@@ -6,46 +6,22 @@
 #include <string>
 #include <vector>
 
-#include "core/agent/addresses.h"
-#include "core/agent/agent_options.h"
-#include "core/agent/container_builder.h"
+#include "core/agent/agent_services.h"
 #include "core/agent/container_runtime.h"
 #include "core/agent/pod_plan.h"
+#include "core/agent/pod_sandbox.h"
 #include "core/agent/pod_status.h"
-#include "core/agent/runtime/simulated_runtime.h"
+#include "core/agent/probes/probe.h"
+#include "core/agent/volume_usage.h"
 #include "core/runtime/controller.h"
-#include "core/runtime/event_recorder.h"
 
 namespace wherry {
 
-// What the workers of one node share. Owned by the NodeAgentPool; outlives its workers.
-struct NodeSite {
-  std::string name;
-  ObjectPtr node;  // the newest state; null once it is deleted
-  ContainerRuntime* runtime = nullptr;
-  SimulatedRuntime* simulation = nullptr;  // the runtime, when it is the simulated one
-  bool simulated() const { return simulation != nullptr; }
-  std::unique_ptr<PodAddressPool> addresses;  // null until the node has a block
-  std::unique_ptr<EventRecorder> recorder;    // made at the first event
-  std::set<std::string> pods;                 // uids of the workers here
-  bool silent = false;                        // cut off: nothing is read or written, nothing started or stopped
-};
-
-// What all workers of the process share.
-struct AgentServices {
-  RuntimeContext context;
-  AgentOptions options;
-  // Puts a pod ("namespace/name") on the work queue.
-  std::function<void(const std::string& key)> wake;
-  // Other pods on the node that are not finished: for the check of host ports.
-  std::function<std::vector<ObjectPtr>(const NodeSite&, const std::string& but_uid)> active_pods;
-  // Counts, for tests and metrics.
-  uint64_t status_writes = 0;
-};
-
 // Runs one pod on its node: the thin executor around PlanPod. The pool calls Sync whenever something may have changed,
-// never twice at once for one pod; everything slow (a start) runs beside it and wakes it when done. Identified by the
-// pod's uid: a pod that is deleted and made again under its name has another worker.
+// never twice at once for one pod; everything slow (a start, a probe, a hook) runs beside it and wakes it when done.
+// Identified by the pod's uid: a pod that is deleted and made again under its name has another worker.
+//
+// Its parts: pod_worker.cc the sync; pod_starts.cc how containers start and end; pod_checks.cc probes and hooks.
 //
 // Control thread only. Held by shared_ptr, since a start under way keeps it alive.
 class PodWorker : public std::enable_shared_from_this<PodWorker> {
@@ -60,6 +36,10 @@ class PodWorker : public std::enable_shared_from_this<PodWorker> {
   void OnExit(const ContainerState& state);
   // A container has something to say about its ports.
   void OnNote(const ContainerState& state);
+  // A ConfigMap or Secret that the pod names ("configmaps/<name>", "secrets/<name>") has changed, come or gone.
+  void OnConfig(const std::string& what);
+  // How simulated probes of the pod go may have changed.
+  void OnSimulation();
   // The node is gone: the processes are stopped, nothing is written any more.
   void Abandon();
   // Something that a start waits for (a ConfigMap, an Image) may be there now.
@@ -74,30 +54,51 @@ class PodWorker : public std::enable_shared_from_this<PodWorker> {
   const NodeSite& site() const { return *site_; }
   bool finished() const { return record_.terminal; }
   const PodRecord& record() const { return record_; }
-  std::filesystem::path log_directory() const { return place_.log_directory; }
 
  private:
-  void Adopt(const std::vector<ContainerState>& found);
+  // pod_worker.cc
+  void Look(ObjectPtr pod);
   void TakeOrders();
   void Admit();
   Task<> Act(PodAction action);
+  void TellOfKilling(size_t i);
   void PrepareSandbox();
-  Task<> StartContainer(size_t i);
-  void StartFailed(size_t i, int attempt, const Status& why);
-  void Started(size_t i, int attempt, const ContainerState& state);
-  void ApplyExit(Run& run, const ContainerState& state) const;
+  void FollowVolumes();
+  void WatchUsage();
+  Task<> MeasureVolumes();
   int StopSignalOf(size_t i) const;
   Task<> SignalContainer(size_t i, int signal);
   Task<Status> WriteStatus(const Json& status);
   Task<> ForgetEnded();
   Task<Status> FinishDeletion();
   Task<> CleanUp();
-  Result<ContainerSpec> BuildSpec(size_t i, int attempt);
-  Result<ContainerSpec> SimulatedSpec(size_t i, int attempt);
-  void DropOldLogs(size_t i, int attempt);
-  void LinkLog(size_t i, int attempt);
   void AnnounceWaiting(const PodPlan& plan);
   PodAddresses Addresses() const;
+  bool AnyAlive() const;
+  void Wake();
+
+  // pod_starts.cc
+  void Adopt(const std::vector<ContainerState>& found);
+  Task<> StartContainer(size_t i);
+  void StartFailed(size_t i, int attempt, const Status& why);
+  void Started(size_t i, int attempt, const ContainerState& state);
+  void ApplyExit(size_t i, Run& run, const ContainerState& state);
+  Result<ContainerSpec> BuildSpec(size_t i, int attempt);
+  Result<ContainerSpec> SimulatedSpec(size_t i, int attempt);
+
+  // pod_checks.cc
+  void BeginProbes(size_t i);
+  void ResumeProbes(size_t i);
+  void ReadVerdicts(size_t i);
+  void StartChecks();
+  Time NextCheckAt() const;
+  Task<> RunCheck(size_t i, int attempt, size_t probe);
+  void TellOfCheck(size_t i, const ProbeSpec& spec, const CheckResult& result);
+  void Condemn(size_t i, const ProbeSpec& probe);
+  Task<CheckResult> Perform(size_t i, int attempt, Action action, Duration timeout, std::string what);
+  Task<> RunPostStart(size_t i, int attempt);
+  Task<> RunPreStop(size_t i, int attempt);
+  bool IsCurrent(size_t i, int attempt) const;  // that run is still up
 
   enum class EventType : uint8_t { kNormal, kWarning };
   void Record(EventType type, std::string reason, std::string message, size_t container = SIZE_MAX);
@@ -115,12 +116,25 @@ class PodWorker : public std::enable_shared_from_this<PodWorker> {
   uint64_t synced_revision_ = 0;
   Time wake_at_ = Time::max();
   PodRecord record_;
-  PodSite place_;
+  PodSandbox sandbox_;
   int sandbox_failures_ = 0;
   std::optional<Time> status_held_since_;
   std::vector<std::optional<ContainerState>> early_exits_;  // that arrived before their start returned
   std::vector<std::string> announced_;  // waiting reason + attempt last told by an event, per container
   std::set<std::string> in_runtime_;    // ids the runtime still knows
+
+  std::vector<std::optional<ContainerProbes>> probes_;  // of the current runs; none where there are no probes
+  std::vector<bool> held_back_;                         // simulated containers that are not to become ready
+
+  std::set<std::string> changed_;  // what PodSandbox::Refresh is to be told
+  Json shown_metadata_;            // labels and annotations, when volumes show them
+  std::vector<VolumeLimit> limits_;
+  Time measure_at_ = Time::max();
+  bool measuring_ = false;
 };
+
+// "<uid>/<name>/<attempt>" without the uid; false when it is no such id.
+bool SplitRunId(const std::string& id, std::string* name, int* attempt);
+std::string RunId(const PodInfo& info, size_t container, int attempt);
 
 }  // namespace wherry

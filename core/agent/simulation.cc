@@ -76,6 +76,22 @@ Result<ContainerSimulation> ParseSimulation(const Json& behaviour) {
   return out;
 }
 
+Result<ActionSimulation> ParseActionSimulation(const Json& behaviour, const std::string& what) {
+  ActionSimulation out;
+  const Json* asked = FindPath(behaviour, "probes." + what);
+  if (!asked) asked = FindPath(behaviour, "hooks." + what);
+  if (!asked || !asked->is_object()) return out;
+  for (const auto& [field, target] : {std::pair{"latency", &out.latency}, std::pair{"failAfter", &out.fail_after},
+                                      std::pair{"failFor", &out.fail_for}}) {
+    const Status read = ReadDuration(*asked, field, target);
+    if (!read.ok()) return read;
+  }
+  out.fails = BoolAt(*asked, "fails", asked->contains("failAfter") || asked->contains("failFor"));
+  out.times = static_cast<int>(IntAt(*asked, "times", -1));
+  out.message = StringAt(*asked, "message", "simulated failure");
+  return out;
+}
+
 Result<Json> SimulationFor(const Json& node, const Json& pod, std::string_view container) {
   Json merged = Json::object();
   for (const Json* object : {&node, &pod}) {

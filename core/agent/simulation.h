@@ -31,6 +31,20 @@ struct ContainerSimulation {
   int times = -1;                  // errors and exits happen on the first so many attempts; -1 = on all
 };
 
+// How one probe or hook of a simulated container goes: well and at once, unless told otherwise.
+struct ActionSimulation {
+  Duration latency{0};  // until there is an answer; a probe that is slower than its timeout fails
+  bool fails = false;   // while it runs for `fail_after` or longer, and less than `fail_after` + `fail_for` …
+  Duration fail_after{0};
+  Duration fail_for = Duration::max();
+  int times = -1;  // … in the first so many attempts of the container; -1 = in all
+  std::string message;
+};
+
+// `what` is "readiness", "liveness", "startup", "postStart" or "preStop"; `behaviour` as SimulationFor gives it.
+// kBadRequest names the field that cannot be read.
+Result<ActionSimulation> ParseActionSimulation(const Json& behaviour, const std::string& what);
+
 // kBadRequest names the field that cannot be read.
 Result<ContainerSimulation> ParseSimulation(const Json& behaviour);
 

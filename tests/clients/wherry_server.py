@@ -13,10 +13,11 @@ import time
 class Server:
     """`wherry up` under a test's control. `with Server(binary) as server: ...` starts it and ends everything it started."""
 
-    def __init__(self, binary, nodes=2, durability="full"):
+    def __init__(self, binary, nodes=2, durability="full", more=()):
         self.binary = os.path.abspath(binary)
         self.nodes = nodes
         self.durability = durability
+        self.more = list(more)  # further arguments of `wherry up`
         self.dir = tempfile.mkdtemp(prefix="wherry-clients.")
         self.data = os.path.join(self.dir, "data")
         self.port = 0  # the first start picks one, and later ones keep it: clients must find the server again
@@ -43,7 +44,7 @@ class Server:
         with open(out_path, "wb") as out:
             self.process = subprocess.Popen(
                 [self.binary, "up", "--nodes", str(self.nodes), "--data-dir", self.data, "--port", str(self.port),
-                 "--durability", self.durability],
+                 "--durability", self.durability, *self.more],
                 stdin=subprocess.DEVNULL, stdout=out, stderr=log)
         log.close()
         while True:

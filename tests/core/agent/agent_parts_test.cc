@@ -287,7 +287,7 @@ TEST_CASE("volumes are put in place") {
       {{"name", "host"}, {"hostPath", {{"path", (dir.path / "made").string()}, {"type", "DirectoryOrCreate"}}}});
   const Json none = Json::object();
   const EnvSources sources{c.cache, pod, none, "a", "127.64.0.1", "127.64.0.9", 0, 0, 0};
-  PodVolumes volumes(dir.path / "v", {});
+  PodVolumes volumes(dir.path / "v", {}, {});
   auto places = volumes.Prepare(sources);
   INFO(places.status().message());
   REQUIRE(places.ok());
@@ -329,7 +329,7 @@ TEST_CASE("volumes that cannot be are refused as the kubelet says it") {
     Json pod = kPod;
     pod["spec"]["volumes"] = Json::array({Json::parse(volume)});
     const Json none = Json::object();
-    auto places = PodVolumes(dir.path / "v", {}).Prepare(EnvSources{c.cache, pod, none, "", "", "", 0, 0, 0});
+    auto places = PodVolumes(dir.path / "v", {}, {}).Prepare(EnvSources{c.cache, pod, none, "", "", "", 0, 0, 0});
     REQUIRE_FALSE(places.ok());
     CHECK(places.status().message() == "MountVolume.SetUp failed for volume \"v\" : " + std::string(why));
   }
@@ -337,15 +337,15 @@ TEST_CASE("volumes that cannot be are refused as the kubelet says it") {
 
 TEST_CASE("a projection is switched, never mixed") {
   TempDir dir;
-  REQUIRE(WriteProjection(dir.path, {{"a", {"1", 0644}}, {"b", {"1", 0644}}}, "1").ok());
+  REQUIRE(WriteProjection(dir.path, {{"a", {"1", 0644}}, {"b", {"1", 0644}}}, {"1"}).ok());
   const fs::path first = fs::read_symlink(dir.path / "..data");
-  REQUIRE(WriteProjection(dir.path, {{"a", {"2", 0644}}, {"c", {"2", 0644}}}, "2").ok());
+  REQUIRE(WriteProjection(dir.path, {{"a", {"2", 0644}}, {"c", {"2", 0644}}}, {"2"}).ok());
   CHECK(fs::read_symlink(dir.path / "..data") != first);
   CHECK_FALSE(fs::exists(dir.path / first));
   CHECK(ReadAll(dir.path / "a") == "2");
   CHECK_FALSE(fs::exists(fs::symlink_status(dir.path / "b")));
   CHECK(ReadAll(dir.path / "c") == "2");
-  REQUIRE(WriteProjection(dir.path, {{"a", {"3", 0644}}}, "2").ok());
+  REQUIRE(WriteProjection(dir.path, {{"a", {"3", 0644}}}, {"2"}).ok());
   CHECK(ReadAll(dir.path / "a") == "3");
 }
 

@@ -4,7 +4,7 @@
 
 #include "store/json.h"
 
-namespace wherry::cli {
+namespace wherry {
 
 // What `apply` remembers of the last manifest, so that it can tell a field taken out of the manifest from one that the
 // server or a controller has added. The same annotation as kubectl's: the two may take turns.
@@ -23,4 +23,4 @@ Json WithLastApplied(Json manifest);
 // empty object when nothing is to be done.
 Json ThreeWayMergePatch(const Json& wanted, const Json& live);
 
-}  // namespace wherry::cli
+}  // namespace wherry

@@ -1,4 +1,4 @@
-#include "api/cli/manifest.h"
+#include "api/manifests/manifest.h"
 
 #include <unistd.h>
 
@@ -8,7 +8,7 @@
 #include <fstream>
 #include <nlohmann/json.hpp>
 
-namespace wherry::cli {
+namespace wherry {
 namespace {
 
 // "Kind@where" of each object, then "!error" of each refusal.
@@ -74,4 +74,4 @@ TEST_CASE("paths are files or directories") {
 }
 
 }  // namespace
-}  // namespace wherry::cli
+}  // namespace wherry

@@ -1,9 +1,9 @@
-#include "api/cli/merge.h"
+#include "api/manifests/merge.h"
 
 #include <catch2/catch.hpp>
 #include <nlohmann/json.hpp>
 
-namespace wherry::cli {
+namespace wherry {
 namespace {
 
 // `live` as it is after `last` was applied and the server added `more` to it.
@@ -110,4 +110,4 @@ TEST_CASE("an object that was never applied gets the annotation and loses nothin
 }
 
 }  // namespace
-}  // namespace wherry::cli
+}  // namespace wherry

@@ -7,7 +7,7 @@
 #include "store/json.h"
 #include "store/status.h"
 
-namespace wherry::cli {
+namespace wherry {
 
 // One object of a file, and where it was found: "web.yaml, document 2".
 struct Manifest {
@@ -29,4 +29,4 @@ void ReadManifests(std::string_view text, const std::string& name, Manifests* ou
 // input).
 Manifests LoadManifests(const std::vector<std::string>& paths, bool recursive);
 
-}  // namespace wherry::cli
+}  // namespace wherry

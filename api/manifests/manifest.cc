@@ -1,4 +1,4 @@
-#include "api/cli/manifest.h"
+#include "api/manifests/manifest.h"
 
 #include <algorithm>
 #include <filesystem>
@@ -9,7 +9,7 @@
 
 #include "core/kinds/codec.h"
 
-namespace wherry::cli {
+namespace wherry {
 namespace {
 
 namespace fs = std::filesystem;
@@ -178,4 +178,4 @@ Manifests LoadManifests(const std::vector<std::string>& paths, bool recursive) {
   return out;
 }
 
-}  // namespace wherry::cli
+}  // namespace wherry

@@ -1,8 +1,8 @@
-#include "api/cli/merge.h"
+#include "api/manifests/merge.h"
 
 #include <nlohmann/json.hpp>
 
-namespace wherry::cli {
+namespace wherry {
 namespace {
 
 // True when `live` holds everything that `wanted` says; what else it holds does not matter.
@@ -97,4 +97,4 @@ Json ThreeWayMergePatch(const Json& wanted, const Json& live) {
   return patch;
 }
 
-}  // namespace wherry::cli
+}  // namespace wherry

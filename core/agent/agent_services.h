@@ -1,0 +1,43 @@
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "core/agent/addresses.h"
+#include "core/agent/agent_options.h"
+#include "core/agent/container_runtime.h"
+#include "core/agent/runtime/simulated_runtime.h"
+#include "core/runtime/controller.h"
+#include "core/runtime/event_recorder.h"
+
+namespace wherry {
+
+// What the workers of one node share. Owned by the NodeAgentPool; outlives its workers.
+struct NodeSite {
+  std::string name;
+  ObjectPtr node;  // the newest state; null once it is deleted
+  ContainerRuntime* runtime = nullptr;
+  SimulatedRuntime* simulation = nullptr;  // the runtime, when it is the simulated one
+  bool simulated() const { return simulation != nullptr; }
+  std::unique_ptr<PodAddressPool> addresses;  // null until the node has a block
+  std::unique_ptr<EventRecorder> recorder;    // made at the first event
+  std::set<std::string> pods;                 // uids of the workers here
+  bool silent = false;                        // cut off: nothing is read or written, nothing started or stopped
+};
+
+// What all workers of the process share.
+struct AgentServices {
+  RuntimeContext context;
+  AgentOptions options;
+  // Puts a pod ("namespace/name") on the work queue.
+  std::function<void(const std::string& key)> wake;
+  // Other pods on the node that are not finished: for the check of host ports.
+  std::function<std::vector<ObjectPtr>(const NodeSite&, const std::string& but_uid)> active_pods;
+  // Counts, for tests and metrics.
+  uint64_t status_writes = 0;
+};
+
+}  // namespace wherry

@@ -1,0 +1,258 @@
+"""The life of pods with real processes, as kubectl shows it: probes, hooks, last words, volumes that follow, manifests from
+a directory. Run with every kubectl there is.
+
+    pods_test.py WHERRY
+"""
+
+import json
+import os
+import re
+import sys
+import tempfile
+import time
+
+from wherry_server import Kubectl, Server, kubectls, wait_until
+
+
+def pod(name, command, container="", spec="", volumes=""):
+    return f"""
+apiVersion: v1
+kind: Pod
+metadata: {{name: {name}, labels: {{app: {name}}}}}
+spec:
+  terminationGracePeriodSeconds: 5
+  {spec}
+  volumes: [{volumes}]
+  containers:
+    - name: main
+      image: busybox
+      command: ["sh", "-c", {json.dumps(command)}]
+      {container}
+"""
+
+
+class Story:
+    def __init__(self, kubectl, server):
+        self.kubectl = kubectl
+        self.server = server
+
+    def apply(self, text):
+        self.kubectl.ok("apply", "-f", "-", stdin=text)
+
+    def status(self, name):
+        return self.kubectl.get("pod", name)["status"]
+
+    def main(self, name):
+        found = self.status(name).get("containerStatuses")
+        return found[0] if found else {}
+
+    def directory(self, name):
+        uid = self.kubectl.get("pod", name)["metadata"]["uid"]
+        return os.path.join(self.server.data, "pods", uid, "main")
+
+    def described(self, name, *patterns):
+        """Every pattern is in `kubectl describe pod`, soon."""
+        def look():
+            text = self.kubectl.ok("describe", "pod", name)
+            return all(re.search(p, text) for p in patterns)
+        try:
+            wait_until(look, f"describe pod {name}")
+        except AssertionError:
+            raise AssertionError(f"describe pod {name} lacks one of {patterns}:\n" + self.kubectl.ok("describe", "pod", name))
+
+    # ---- the stories
+
+    def readiness(self):
+        """A Service leads to pods that are ready, and only while they are; a rollout waits for it."""
+        self.apply("""
+apiVersion: v1
+kind: Service
+metadata: {name: web}
+spec: {selector: {app: web}, ports: [{port: 80, targetPort: http}]}
+---
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: web}
+spec:
+  replicas: 2
+  selector: {matchLabels: {app: web}}
+  template:
+    metadata: {labels: {app: web}}
+    spec:
+      terminationGracePeriodSeconds: 1
+      containers:
+        - name: main
+          image: busybox
+          command: ["sh", "-c", "mkdir -p www; exec busybox httpd -f -p 8080 -h www"]
+          ports: [{name: http, containerPort: 8080}]
+          readinessProbe: {httpGet: {path: /ready, port: http}, periodSeconds: 1, failureThreshold: 1}
+""")
+        wait_until(lambda: self.kubectl.ok("get", "deploy", "web").count("0/2"), "no pod is ready")
+        names = [p["metadata"]["name"] for p in self.kubectl.get("pods", "-l", "app=web")["items"]]
+        self.described(names[0], r"Readiness:\s+http-get http://:http/ready", r"Unhealthy.*Readiness probe failed: HTTP "
+                       r"probe failed with statuscode: 404")
+        assert self.kubectl.get("endpoints", "web").get("subsets", [{}])[0].get("addresses") is None
+
+        def make(name, there):
+            path = os.path.join(self.directory(name), "www", "ready")
+            if there:
+                open(path, "w").close()
+            else:
+                os.remove(path)
+        for name in names:
+            make(name, True)
+        self.kubectl.ok("rollout", "status", "deploy/web", "--timeout=20s")
+        wait_until(lambda: len(self.kubectl.get("endpoints", "web")["subsets"][0].get("addresses", [])) == 2, "endpoints")
+        make(names[1], False)
+        wait_until(lambda: len(self.kubectl.get("endpoints", "web")["subsets"][0].get("addresses", [])) == 1, "one endpoint")
+        assert self.kubectl.get("endpoints", "web")["subsets"][0]["notReadyAddresses"][0]["targetRef"]["name"] == names[1]
+        self.kubectl.ok("delete", "deploy,service", "web")
+
+    def liveness(self):
+        """A server that no longer answers well is restarted."""
+        self.apply(pod("live", "mkdir -p www; echo ok > www/alive; exec busybox httpd -f -p 8080 -h www",
+                       "livenessProbe: {httpGet: {path: /alive, port: 8080}, periodSeconds: 1, failureThreshold: 2, "
+                       "terminationGracePeriodSeconds: 1}"))
+        self.kubectl.ok("wait", "pod/live", "--for=condition=Ready", "--timeout=20s")
+        time.sleep(2.5)
+        assert self.main("live")["restartCount"] == 0
+        os.remove(os.path.join(self.directory("live"), "www", "alive"))
+        wait_until(lambda: self.main("live")["restartCount"] == 1 and self.main("live")["ready"], "a restart")
+        self.described("live", r"Liveness probe failed: HTTP probe failed with statuscode: 404",
+                       r"Container main failed liveness probe, will be restarted", r"Last State:\s+Terminated")
+        self.kubectl.ok("delete", "pod", "live")
+
+    def nginx(self):
+        """The real nginx, by tcpSocket and httpGet, on a privileged port (served higher when we are not root)."""
+        if not os.path.exists("/usr/sbin/nginx"):
+            print("  skipped: there is no nginx")
+            return
+        self.apply("""
+apiVersion: v1
+kind: Pod
+metadata: {name: nginx}
+spec:
+  containers:
+    - name: main
+      image: nginx
+      startupProbe: {tcpSocket: {port: 80}, periodSeconds: 1, failureThreshold: 20}
+      livenessProbe: {httpGet: {port: 80}, periodSeconds: 1}
+      readinessProbe: {httpGet: {port: 80}, periodSeconds: 1}
+""")
+        self.kubectl.ok("wait", "pod/nginx", "--for=condition=Ready", "--timeout=20s")
+        assert self.main("nginx")["started"] is True
+        self.kubectl.ok("delete", "pod", "nginx")
+
+    def exec_probes(self):
+        """Commands run in the container: its directory and environment; slow ones are ended."""
+        self.apply(pod("asks", "touch up; sleep 1000",
+                       'env: [{name: WORD, value: up}]\n      '
+                       'readinessProbe: {exec: {command: [sh, -c, "test -e $WORD"]}, periodSeconds: 1, failureThreshold: 1}\n      '
+                       'livenessProbe: {exec: {command: [sh, -c, "if test -e slow; then sleep 100; fi"]}, timeoutSeconds: 1, '
+                       'periodSeconds: 1, failureThreshold: 1}'))
+        self.kubectl.ok("wait", "pod/asks", "--for=condition=Ready", "--timeout=20s")
+        os.remove(os.path.join(self.directory("asks"), "up"))
+        self.kubectl.ok("wait", "pod/asks", "--for=condition=Ready=false", "--timeout=20s")
+        slow = os.path.join(self.directory("asks"), "slow")
+        open(slow, "w").close()
+        self.described("asks", r"Liveness probe failed: command timed out")
+        os.remove(slow)
+        wait_until(lambda: self.main("asks")["restartCount"] >= 1, "a restart")
+        self.kubectl.ok("delete", "pod", "asks")
+
+    def hooks(self):
+        """postStart before the container counts as running; preStop, then SIGTERM."""
+        with tempfile.TemporaryDirectory() as outside:
+            os.chmod(outside, 0o777)
+            log = os.path.join(outside, "log")
+            self.apply(pod("hooks", f"trap 'echo term >> {log}; exit 0' TERM; while :; do sleep 0.1; done",
+                           f"""lifecycle:
+        postStart: {{exec: {{command: [sh, -c, "sleep 1; echo started >> {log}"]}}}}
+        preStop: {{exec: {{command: [sh, -c, "sleep 0.5; echo hook >> {log}"]}}}}"""))
+            assert self.status("hooks")["phase"] == "Pending"
+            self.kubectl.ok("wait", "pod/hooks", "--for=condition=Ready", "--timeout=20s")
+            assert open(log).read() == "started\n"
+            self.kubectl.ok("delete", "pod", "hooks")
+            assert open(log).read() == "started\nhook\nterm\n", open(log).read()
+        self.apply(pod("nohook", "sleep 1000", "lifecycle: {postStart: {exec: {command: [sh, -c, 'echo no luck; exit 3']}}}"))
+        self.described("nohook", r"FailedPostStartHook", r"PostStartHook failed")
+        self.kubectl.ok("delete", "pod", "nohook", "--force", "--grace-period=0")
+
+    def last_words(self):
+        self.apply(pod("words", "echo so long > /dev/termination-log; exit 3", "", "restartPolicy: Never"))
+        self.apply(pod("logged", "echo out of cheese; exit 4", "terminationMessagePolicy: FallbackToLogsOnError",
+                       "restartPolicy: Never"))
+        self.described("words", r"Reason:\s+Error", r"Message:\s+so long", r"Exit Code:\s+3")
+        self.described("logged", r"Message:\s+out of cheese", r"Exit Code:\s+4")
+        self.kubectl.ok("delete", "pod", "words", "logged")
+
+    def volumes(self):
+        """A running program sees a ConfigMap change; its environment does not."""
+        self.kubectl.ok("create", "configmap", "conf", "--from-literal=word=first")
+        self.apply(pod("reads", 'while :; do echo "$(cat /etc/app/word) $WORD"; sleep 0.1; done',
+                       """env: [{name: WORD, valueFrom: {configMapKeyRef: {name: conf, key: word}}}]
+      volumeMounts: [{name: conf, mountPath: /etc/app}]""", "", "{name: conf, configMap: {name: conf}}"))
+        wait_until(lambda: "first first" in self.kubectl("logs", "reads")[1], "the first word")
+        begin = time.monotonic()
+        self.kubectl.ok("patch", "configmap", "conf", "-p", '{"data":{"word":"second"}}')
+        wait_until(lambda: "second first" in self.kubectl.ok("logs", "reads", "--tail=2"), "the second word", 5)
+        print(f"  a change of a ConfigMap was read after {time.monotonic() - begin:.2f} s, kubectl and all")
+        self.kubectl.ok("delete", "pod", "reads", "--force", "--grace-period=0")
+        self.kubectl.ok("delete", "configmap", "conf")
+        # What is missing, and what is not what it should be.
+        self.apply(pod("lacks", "sleep 1000", "", "", "{name: v, configMap: {name: nobody}}"))
+        self.described("lacks", r'FailedMount.*MountVolume.SetUp failed for volume "v" : configmap "nobody" not found')
+        self.apply(pod("wrong", "sleep 1000", "", "", "{name: v, hostPath: {path: /etc/passwd, type: Directory}}"))
+        self.described("wrong", r"FailedMount.*hostPath type check failed: /etc/passwd is not a directory")
+        self.kubectl.ok("delete", "pod", "lacks", "wrong", "--force", "--grace-period=0")
+
+    def eviction(self):
+        self.apply(pod("fills", "sleep 0.5; dd if=/dev/zero of=/cache/big bs=1024 count=3000; sleep 1000",
+                       "volumeMounts: [{name: cache, mountPath: /cache}]", "", "{name: cache, emptyDir: {sizeLimit: 1Mi}}"))
+        wait_until(lambda: self.status("fills").get("reason") == "Evicted", "an eviction", 30)
+        self.described("fills", r"Reason:\s+Evicted", r'Usage of EmptyDir volume "cache" exceeds the limit "1Mi"')
+        self.kubectl.ok("delete", "pod", "fills")
+
+    def manifests(self):
+        folder = self.server.manifests
+        path = os.path.join(folder, "static.yaml")
+        with open(path, "w") as file:
+            file.write(pod("static", "sleep 1000"))
+        self.kubectl.ok("version")
+        wait_until(lambda: self.kubectl("get", "pod", "static")[0] == 0, "the pod of the folder")
+        self.kubectl.ok("wait", "pod/static", "--for=condition=Ready", "--timeout=20s")
+        with open(os.path.join(folder, "broken.yaml"), "w") as file:
+            file.write("kind: [")
+        wait_until(lambda: "broken.yaml" in self.server.log(), "a warning")
+        os.remove(path)
+        wait_until(lambda: self.kubectl("get", "pod", "static")[0] != 0, "the pod is withdrawn")
+        os.remove(os.path.join(folder, "broken.yaml"))
+
+
+STORIES = ["readiness", "liveness", "nginx", "exec_probes", "hooks", "last_words", "volumes", "eviction", "manifests"]
+
+
+def main():
+    found = kubectls()
+    if not found:
+        print("no kubectl found; tests/setup.sh brings Debian's")
+        return 77
+    failed = []
+    for version, program in sorted(found.items()):
+        with tempfile.TemporaryDirectory() as folder:
+            with Server(sys.argv[1], durability="normal", more=["--manifests", folder]) as server:
+                server.manifests = folder
+                story = Story(Kubectl(program, server), server)
+                for name in sys.argv[2:] or STORIES:
+                    begin = time.monotonic()
+                    try:
+                        getattr(story, name)()
+                        print(f"kubectl {version}: {name} ({time.monotonic() - begin:.1f} s)")
+                    except AssertionError as error:
+                        failed.append(name)
+                        print(f"kubectl {version}: {name} FAILED: {error}")
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
