@@ -27,6 +27,7 @@
 #include "api/server/log_handler.h"
 #include "core/agent/runtime/process_runtime.h"
 #include "core/agent/simulation.h"
+#include "core/agent/warden/confinement.h"
 #include "core/control_plane/control_plane.h"
 #include "core/kinds/resources.h"
 #include "core/runtime/object_view.h"
@@ -331,6 +332,7 @@ Result<std::unique_ptr<Cluster>> Cluster::Open(ClusterOptions options) {
     plane.agent.first_block = FirstBlock(options.data_dir);
   }
   plane.agent.privileged_port_offset = ::geteuid() == 0 ? 0 : kPortOffset;
+  plane.agent.no_mounts = warden::HostFacilities().no_mounts;
   const Result<Cidr> services = ServiceRange(options);
   if (!services.ok()) return services.status();
   plane.services.network = services->base;

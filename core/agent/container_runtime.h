@@ -6,6 +6,7 @@
 #include <utility>
 #include <vector>
 
+#include "core/agent/warden/confinement.h"
 #include "core/runtime/task.h"
 #include "core/runtime/time.h"
 #include "store/status.h"
@@ -30,6 +31,7 @@ struct ContainerSpec {
   // Added to ports below 1024 that this user may not bind (0 = refuse them as the kernel does).
   int privileged_port_offset = 0;
   int64_t run_as_user = -1, run_as_group = -1;  // -1 = ours
+  warden::Confinement confinement;              // volumes at their places, the sandbox, limits; plain = a plain process
 };
 
 // What became of a container that was once started.
@@ -38,10 +40,11 @@ struct ContainerState {
   bool running = false;
   int pid = 0;  // of the container's first process
   Time started_at{};
-  Time finished_at{};  // when not running
-  int exit_code = 0;   // when not running: the status, or 128+signal
-  int signal = 0;      // that ended it, or 0
-  bool lost = false;   // the exit status could not be learnt (reboot, warden gone): treat as failed, exit_code 255
+  Time finished_at{};       // when not running
+  int exit_code = 0;        // when not running: the status, or 128+signal
+  int signal = 0;           // that ended it, or 0
+  bool lost = false;        // the exit status could not be learnt (reboot, warden gone): treat as failed, exit_code 255
+  bool oom_killed = false;  // it was ended because it used more memory than its limit
   std::string steered_note;  // e.g. "port 80 is served on port 8080: …"; "" = nothing to say
 };
 

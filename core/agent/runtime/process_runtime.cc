@@ -55,6 +55,7 @@ warden::SpawnRequest ToRequest(ContainerSpec spec) {
       static_cast<uint32_t>(spec.privileged_port_offset < 0 ? 0 : spec.privileged_port_offset);
   request.run_as_user = spec.run_as_user;
   request.run_as_group = spec.run_as_group;
+  request.confinement = std::move(spec.confinement);
   return request;
 }
 
@@ -88,6 +89,13 @@ int ProcessRuntime::warden_pid() const { return link_->warden_pid(); }
 Task<Result<ContainerState>> ProcessRuntime::Start(ContainerSpec spec) {
   const auto link = link_;
   std::string id = spec.id;
+  if (!spec.confinement.plain() && link->warden_version() != 0 &&
+      link->warden_version() < warden::kConfinementVersion) {
+    co_return Refusal(
+        Reason::kInternalError, "CreateContainerError",
+        "the warden of an older release still runs, and knows neither mounts nor sandboxes nor limits; it "
+        "ends when its last container does");
+  }
   const std::string payload = warden::Encode(ToRequest(std::move(spec)));
   std::function<void(Link::Answer)> start = [link, payload, id](Link::Answer answer) {
     link->Call(MessageType::kSpawn, payload, id, std::move(answer));

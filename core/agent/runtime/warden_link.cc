@@ -37,6 +37,7 @@ ContainerState ToContainerState(const warden::ProcessState& state) {
   result.exit_code = state.exit_code;
   result.signal = state.signal;
   result.lost = state.lost;
+  result.oom_killed = state.oom_killed;
   result.steered_note = state.note;
   return result;
 }
@@ -201,6 +202,7 @@ void ProcessRuntime::Link::HandleHello(std::string_view payload) {
     return ConnectLater();
   }
   warden_pid_ = static_cast<int>(hello.pid);
+  warden_version_ = hello.version;
   for (const auto& [id, listener] : kept_) {
     warden::Fd copy(fcntl(listener.get(), F_DUPFD_CLOEXEC, 3));
     if (copy.valid()) Send(MessageType::kReturnFd, 0, warden::EncodeString(id), std::move(copy));

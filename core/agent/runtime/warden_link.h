@@ -38,6 +38,8 @@ class ProcessRuntime::Link : public std::enable_shared_from_this<Link> {
 
   asio::io_context& io() { return io_; }
   int warden_pid() const { return ready_ ? warden_pid_ : 0; }
+  // The protocol version of the warden last greeted; 0 = none yet.
+  uint32_t warden_version() const { return warden_version_; }
   // The warden is meant to go: its end of the connection is no accident.
   void ExpectEnd() { expect_end_ = true; }
 
@@ -81,6 +83,7 @@ class ProcessRuntime::Link : public std::enable_shared_from_this<Link> {
   bool closed_ = false;
   bool expect_end_ = false;
   int warden_pid_ = 0;
+  uint32_t warden_version_ = 0;
   int attempts_ = 0;  // to connect, since the last success
   Clock::TimerId retry_ = 0;
   uint32_t next_request_ = 1;

@@ -35,6 +35,11 @@ std::string Validate(const SpawnRequest& request) {
   if (request.argv.empty() || request.argv[0].empty()) return "no command specified";
   bool nul = HasNul(request.working_directory) || HasNul(request.log_path);
   for (const std::string& arg : request.argv) nul = nul || HasNul(arg);
+  for (const Mount& mount : request.confinement.mounts) {
+    nul = nul || HasNul(mount.source) || HasNul(mount.target);
+    if (mount.source.empty() || mount.source[0] != '/' || mount.target.empty() || mount.target[0] != '/')
+      return "mount \"" + mount.target + "\" is not absolute";
+  }
   for (const auto& [name, value] : request.env) {
     nul = nul || HasNul(name) || HasNul(value);
     if (name.empty() || name.find('=') != std::string::npos)
@@ -162,6 +167,8 @@ void Containers::Spawn(SpawnRequest request, uint64_t client, SpawnDone done) {
   record.tag = NewTag();
   Birth birth;
   error = Fork(request, record.tag, inheritance_, &birth);
+  if (error != 0 && request.confinement.sandbox)
+    return refuse("CreateContainerError", std::string("sandbox: namespaces: ") + strerror(error));
   if (error != 0) return refuse("RunContainerError", std::string("fork: ") + strerror(error));
   record.state.id = request.id;
   record.state.running = true;
@@ -218,7 +225,7 @@ void Containers::ReadBirth(Container& c) {
         AddNote(c, std::string("ports are not steered to the pod's address: seccomp: ") + strerror(news.error));
         break;
       case BirthNews::kFailed:
-        return FailBirth(c, news.message);
+        return FailBirth(c, news);
       case BirthNews::kRunning: {
         c.phase = Phase::kRunning;
         Close(c.birth.status);
@@ -232,10 +239,10 @@ void Containers::ReadBirth(Container& c) {
   }
 }
 
-void Containers::FailBirth(Container& c, const std::string& message) {
+void Containers::FailBirth(Container& c, const BirthNews& news) {
   SpawnReply reply;
-  reply.reason = "RunContainerError";
-  reply.message = message;
+  reply.reason = news.not_made ? "CreateContainerError" : "RunContainerError";
+  reply.message = news.message;
   const SpawnDone done = std::move(c.spawn_done);
   const std::vector<Done> removals = std::move(c.remove_done);
   by_pid_.erase(c.record.state.pid);  // its exit is nobody's

@@ -77,7 +77,7 @@ class Containers {
   void SetUpSteering(Container& c);
   void WatchListener(Container& c, Fd listener);
   void ReadBirth(Container& c);
-  void FailBirth(Container& c, const std::string& message);
+  void FailBirth(Container& c, const BirthNews& news);
   void ReadLog(Container& c, Stream stream, bool to_the_end);
   void AddNote(Container& c, const std::string& note);
   void MainEnded(Container& c, int exit_code, int signal, bool lost);

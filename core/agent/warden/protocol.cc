@@ -84,6 +84,7 @@ std::string Encode(const SpawnRequest& request) {
   out.U32(request.privileged_port_offset);
   out.I64(request.run_as_user);
   out.I64(request.run_as_group);
+  out.Str(Encode(request.confinement));
   return std::move(out.bytes());
 }
 
@@ -105,7 +106,10 @@ bool Decode(std::string_view bytes, SpawnRequest* request) {
   request->privileged_port_offset = in.U32();
   request->run_as_user = in.I64();
   request->run_as_group = in.I64();
-  return in.ok();
+  request->confinement = Confinement();
+  if (in.ok() && in.at_end()) return true;  // of version 1
+  const std::string confinement = in.Str();
+  return in.ok() && Decode(confinement, &request->confinement);
 }
 
 std::string Encode(const ProcessState& state) {
@@ -119,6 +123,7 @@ std::string Encode(const ProcessState& state) {
   out.U32(static_cast<uint32_t>(state.signal));
   out.Bool(state.lost);
   out.Str(state.note);
+  out.Bool(state.oom_killed);
   return std::move(out.bytes());
 }
 
@@ -133,6 +138,7 @@ bool Decode(std::string_view bytes, ProcessState* state) {
   state->signal = static_cast<int32_t>(in.U32());
   state->lost = in.Bool();
   state->note = in.Str();
+  state->oom_killed = !in.at_end() && in.Bool();  // appended in version 2
   return in.ok();
 }
 

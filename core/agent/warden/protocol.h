@@ -7,14 +7,17 @@
 #include <utility>
 #include <vector>
 
+#include "core/agent/warden/confinement.h"
+
 namespace wherry::warden {
 
 // What the server and the warden say to each other over <data-dir>/warden.sock, a stream of frames:
 //   u32 length of the rest | u8 type | u32 request | payload
 // A reply carries the number of its request; events carry 0. Both peers may be of different builds: fields and types
 // are only ever appended, and each side talks at the lower of the two versions. Types that are not known are skipped.
-constexpr uint32_t kProtocolVersion = 1;
+constexpr uint32_t kProtocolVersion = 2;
 constexpr uint32_t kOldestProtocolVersion = 1;  // that this build still speaks
+constexpr uint32_t kConfinementVersion = 2;     // the first whose wardens know of SpawnRequest::confinement
 // An environment and an argument list together may be 2 MiB for execve(2); a list of 100,000 containers fits.
 constexpr size_t kMaxFrameBytes = 32 << 20;
 constexpr size_t kFrameHeaderBytes = 9;
@@ -80,6 +83,7 @@ struct SpawnRequest {
   uint32_t privileged_port_offset = 0;
   int64_t run_as_user = -1;
   int64_t run_as_group = -1;
+  Confinement confinement;
 };
 
 // The plain form of ContainerState. Times are microseconds since the epoch.
@@ -93,6 +97,7 @@ struct ProcessState {
   int32_t signal = 0;
   bool lost = false;
   std::string note;
+  bool oom_killed = false;
 };
 
 struct SpawnReply {

@@ -2,7 +2,7 @@
 
 #include <dirent.h>
 #include <fcntl.h>
-#include <grp.h>
+#include <sched.h>
 #include <signal.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -17,8 +17,11 @@
 #include <vector>
 
 #include "core/agent/warden/bind_steering.h"
+#include "core/agent/warden/credentials.h"
 #include "core/agent/warden/local_socket.h"
+#include "core/agent/warden/mount_view.h"
 #include "core/agent/warden/process_tree.h"
+#include "core/agent/warden/sandbox.h"
 
 #ifndef CLOSE_RANGE_CLOEXEC
 #define CLOSE_RANGE_CLOEXEC (1U << 2)
@@ -29,18 +32,19 @@ namespace {
 
 constexpr char kDefaultPath[] = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
-enum class Step : uint8_t { kListener, kNotSteered, kPrepare, kGroups, kGroup, kUser, kDirectory, kExec, kInterpreter };
+enum class Step : uint8_t { kListener, kNotSteered, kPrepare, kConfine, kUser, kDirectory, kExec, kInterpreter };
 
 // A packet of the status socket, child to warden.
 struct News {
   Step step;
   int32_t error;
+  char what[240];  // of kConfine and kUser
 };
 
 // ---- In the child, until exec. It is a full copy of a single-threaded process: allocating is fine.
 
 void Tell(int status, Step step, int error, int fd = -1) {
-  const News news{step, error};
+  const News news{step, error, {}};
   SendWithFd(status, &news, sizeof(news), fd);
 }
 
@@ -49,15 +53,12 @@ void Tell(int status, Step step, int error, int fd = -1) {
   _exit(127);
 }
 
-void ChangeUser(const SpawnRequest& request, int status) {
-  const bool other_user = request.run_as_user >= 0 && request.run_as_user != geteuid();
-  const bool other_group = request.run_as_group >= 0 && request.run_as_group != getegid();
-  if (!other_user && !other_group) return;
-  const auto user = static_cast<uid_t>(request.run_as_user);
-  const auto group = static_cast<gid_t>(request.run_as_group);
-  if (setgroups(0, nullptr) != 0) Fail(status, Step::kGroups, errno);
-  if (other_group && setresgid(group, group, group) != 0) Fail(status, Step::kGroup, errno);
-  if (other_user && setresuid(user, user, user) != 0) Fail(status, Step::kUser, errno);
+void FailIf(const Refusal& refusal, int status, Step step) {
+  if (!refusal) return;
+  News news{step, refusal.error, {}};
+  refusal.what.copy(news.what, sizeof(news.what) - 1);
+  SendWithFd(status, &news, sizeof(news), -1);
+  _exit(127);
 }
 
 void Inherit(const Inheritance& inheritance) {
@@ -115,8 +116,61 @@ void Execute(const SpawnRequest& request, int status) {
   Fail(status, Step::kExec, error);
 }
 
-[[noreturn]] void BeChild(const SpawnRequest& request, uint64_t tag, const Inheritance& inheritance, int status,
-                          int out, int err) {
+// What the kernel holds of the container besides its process: namespaces, mounts, a root of its own.
+void Confine(const SpawnRequest& request, uid_t own_user, gid_t own_group, int status) {
+  const Confinement& confinement = request.confinement;
+  if (confinement.sandbox) {
+    const bool root = own_user == 0;
+    if (!root) {
+      const auto user = static_cast<uid_t>(request.run_as_user < 0 ? 0 : request.run_as_user);
+      const auto group = static_cast<gid_t>(request.run_as_group < 0 ? 0 : request.run_as_group);
+      FailIf(MapUser(user, group, own_user, own_group), status, Step::kConfine);
+    }
+    FailIf(EnterSandboxRoot(confinement, root), status, Step::kConfine);
+    HoldSignals();
+    const pid_t program = fork();
+    if (program < 0) Fail(status, Step::kPrepare, errno);
+    if (program > 0) {
+      // It lives on without an exec: what is the warden's (its lock above all) or the program's must not stay open in
+      // it.
+      syscall(SYS_close_range, 3U, ~0U, 0U);
+      BeInit(program);
+    }
+    setsid();
+    sigset_t none;
+    sigemptyset(&none);
+    sigprocmask(SIG_SETMASK, &none, nullptr);
+  } else if (!confinement.mounts.empty()) {
+    FailIf(EnterMountNamespace(), status, Step::kConfine);
+    std::vector<TakenMount> mounts;
+    FailIf(TakeMounts(confinement.mounts, &mounts), status, Step::kConfine);
+    FailIf(ShowMounts(std::move(mounts)), status, Step::kConfine);
+  }
+}
+
+// In the sandbox and in volumes a working directory is made; elsewhere it is the host's.
+void EnterDirectory(const SpawnRequest& request, int status) {
+  const std::string& wanted = request.working_directory;
+  // Once with our rights and once with its own: either may be what lets it in.
+  bool entered = wanted.empty() || chdir(wanted.c_str()) == 0;
+  if (!entered && errno == ENOENT) {
+    bool make = request.confinement.sandbox;
+    for (const Mount& mount : request.confinement.mounts) make = make || IsWithin(wanted, mount.target);
+    if (make) FailIf(MakePlace(wanted, true), status, Step::kConfine);
+    entered = make && chdir(wanted.c_str()) == 0;
+  }
+  FailIf(LimitCapabilities(request.confinement), status, Step::kConfine);
+  FailIf(ChangeUser(request), status, Step::kUser);
+  if (!entered && chdir(wanted.c_str()) != 0) Fail(status, Step::kDirectory, errno);
+}
+
+struct Parent {
+  uid_t user;
+  gid_t group;
+};
+
+[[noreturn]] void BeChild(const SpawnRequest& request, uint64_t tag, const Inheritance& inheritance, Parent parent,
+                          int status, int out, int err) {
   setsid();
   for (int ignored : {SIGPIPE, SIGHUP, SIGINT}) signal(ignored, SIG_DFL);
   sigset_t none;
@@ -135,11 +189,10 @@ void Execute(const SpawnRequest& request, int status) {
   if (dup2(null.get(), 0) < 0 || dup2(out, 1) < 0 || dup2(err, 2) < 0) Fail(status, Step::kPrepare, errno);
   syscall(SYS_close_range, 3U, ~0U, CLOSE_RANGE_CLOEXEC);  // all of ours have the flag anyway
 
-  // Once with our rights and once with its own: either may be what lets it in.
-  const bool entered = request.working_directory.empty() || chdir(request.working_directory.c_str()) == 0;
-  ChangeUser(request, status);
-  if (!entered && chdir(request.working_directory.c_str()) != 0) Fail(status, Step::kDirectory, errno);
+  Confine(request, parent.user, parent.group, status);
+  EnterDirectory(request, status);
   if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0) Fail(status, Step::kPrepare, errno);
+  if (request.confinement.default_system_calls) FailIf(InstallDefaultFilter(), status, Step::kConfine);
   if (!request.bind_address.empty()) {
     const Fd listener(InstallBindFilter());
     const int error = errno;
@@ -186,12 +239,10 @@ std::string Explain(const News& news, const SpawnRequest& request) {
   const std::string why = Lower(strerror(news.error));
   const std::string program = "exec: \"" + (request.argv.empty() ? "" : request.argv[0]) + "\": ";
   switch (news.step) {
-    case Step::kGroups:
-      return "setgroups: " + why;
-    case Step::kGroup:
-      return "setgid " + std::to_string(request.run_as_group) + ": " + why;
+    case Step::kConfine:
+      return (request.confinement.sandbox ? "sandbox: " : "") + std::string(news.what) + ": " + why;
     case Step::kUser:
-      return "setuid " + std::to_string(request.run_as_user) + ": " + why;
+      return std::string(news.what) + ": " + why;
     case Step::kDirectory:
       return "chdir to working directory \"" + request.working_directory + "\": " + why;
     case Step::kInterpreter:
@@ -218,11 +269,21 @@ int Fork(const SpawnRequest& request, uint64_t tag, const Inheritance& inheritan
     const int error = MakePipe(request, &birth->log[i], &write_ends[i], &birth->log_pipe[i]);
     if (error != 0) return error;
   }
-  birth->pid = fork();
+  const Parent parent{geteuid(), getegid()};
+  if (request.confinement.default_system_calls) {
+    const int error = PrepareDefaultFilter();
+    if (error != 0) return error;
+  }
+  // Its first process must be born into a pid namespace: glibc's fork has no flags. We have but one thread.
+  birth->pid =
+      request.confinement.sandbox
+          ? static_cast<pid_t>(syscall(SYS_clone, SandboxFlags(request.confinement, parent.user == 0) | SIGCHLD,
+                                       nullptr, nullptr, nullptr, nullptr))
+          : fork();
   if (birth->pid < 0) return errno;
   if (birth->pid == 0) {
     birth->status.reset();  // our own end must not keep us waiting when the warden is gone
-    BeChild(request, tag, inheritance, child_status.get(), write_ends[0].get(), write_ends[1].get());
+    BeChild(request, tag, inheritance, parent, child_status.get(), write_ends[0].get(), write_ends[1].get());
   }
   return 0;
 }
@@ -248,7 +309,9 @@ BirthNews ReadNews(const Birth& birth, const SpawnRequest& request) {
     result.error = news.error;
   } else {
     result.kind = BirthNews::kFailed;
+    news.what[sizeof(news.what) - 1] = '\0';
     result.message = Explain(news, request);
+    result.not_made = news.step == Step::kConfine;
   }
   return result;
 }
