@@ -318,6 +318,15 @@ class Builder {
   Status Mount() {
     warden::Confinement& confinement = built_.spec.confinement;
     if (!mounted_) return {};
+    for (warden::Mount& mount : confinement.mounts) {
+      std::error_code error;
+      if (fs::exists(mount.source, error)) continue;
+      // A hostPath whose type asks for no check.
+      built_.notes.push_back(mount.source + " does not exist on this machine: container " + name_ +
+                             " sees an empty directory at " + mount.target);
+      mount.source = (site_.directory / "absent").string();
+      fs::create_directories(mount.source, error);
+    }
     const Status added = AddHostFiles(cache_, pod_, site_, options_.privileged_port_offset, built_);
     if (!added.ok()) return added;
     if (sandbox_) {

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <functional>
 #include <string>
@@ -7,11 +8,14 @@
 #include <vector>
 
 #include "core/agent/warden/confinement.h"
+#include "core/agent/warden/fd.h"
 #include "core/runtime/task.h"
 #include "core/runtime/time.h"
 #include "store/status.h"
 
 namespace wherry {
+
+using UniqueFd = warden::Fd;
 
 // One container to run, fully resolved: no references left to objects of the cluster.
 struct ContainerSpec {
@@ -48,6 +52,30 @@ struct ContainerState {
   std::string steered_note;  // e.g. "port 80 is served on port 8080: …"; "" = nothing to say
 };
 
+// A program to run inside a container that runs (exec, exec probes, hooks), with its environment, directory, user and
+// namespaces.
+struct ExecSpec {
+  std::string container_id;       // ContainerSpec::id
+  std::string exec_id;            // unique among the server's execs: names it for StopExec
+  std::vector<std::string> argv;  // as ContainerSpec::argv
+  bool tty = false;               // stdio[0] is the terminal's far end: becomes its controlling terminal
+  std::array<UniqueFd, 3> stdio;  // the program's ends of stdin, stdout, stderr; invalid = /dev/null
+};
+
+struct ExecResult {
+  int exit_code = 0;  // the status, or 128+signal
+  int signal = 0;     // that ended it, or 0
+};
+
+// What a running container takes.
+struct ContainerUsage {
+  std::string id;
+  Time started_at{};
+  Duration cpu{};             // since its start, of the processes that live and those they waited for
+  uint64_t memory_bytes = 0;  // in use: what could be dropped is not counted, where the kernel tells
+  uint32_t processes = 0;
+};
+
 // Runs containers for one or many node agents: real processes behind the warden, or simulated ones on the clock.
 // Control thread only.
 class ContainerRuntime {
@@ -64,8 +92,16 @@ class ContainerRuntime {
   virtual Task<Status> Signal(std::string id, int signal) = 0;
   // Forgets an ended container, after killing what it may have left behind. Ok when unknown.
   virtual Task<Status> Remove(std::string id) = 0;
+  // Resolves when the program has ended, by itself or with its container; what it left running in the container runs
+  // on. Errors: the container does not run, the program is not found or not executable (reason as for Start), or the
+  // connection to what runs it broke, which kills it.
+  virtual Task<Result<ExecResult>> Exec(ExecSpec spec) = 0;
+  // Kills the exec's process and its group; Exec then resolves. Ok when unknown.
+  virtual Task<Status> StopExec(std::string exec_id) = 0;
   // Every container that was started and not removed, also by an earlier server over the same data directory.
   virtual Task<std::vector<ContainerState>> List() = 0;
+  // What the running containers take at this moment. It costs a look at every process: keep the answer for a while.
+  virtual Task<std::vector<ContainerUsage>> Usage() = 0;
   // Called on each exit.
   virtual void set_on_exit(std::function<void(const ContainerState&)> on_exit) = 0;
   // Called when a running container's steered_note has changed. Runtimes that have no such notes need not care.

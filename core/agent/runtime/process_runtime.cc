@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "core/agent/runtime/warden_link.h"
+#include "core/runtime/await.h"
 
 namespace wherry {
 namespace {
@@ -130,6 +131,40 @@ Task<Status> ProcessRuntime::Remove(std::string id) {
   co_return ToStatus(*got);
 }
 
+Task<Result<ExecResult>> ProcessRuntime::Exec(ExecSpec spec) {
+  const auto link = link_;
+  warden::ExecRequest request;
+  request.container_id = std::move(spec.container_id);
+  request.exec_id = std::move(spec.exec_id);
+  request.argv = std::move(spec.argv);
+  request.tty = spec.tty;
+  std::vector<warden::Fd> stdio;
+  for (size_t i = 0; i < spec.stdio.size(); ++i) {
+    if (!spec.stdio[i].valid()) continue;
+    request.attached |= 1U << i;
+    stdio.push_back(std::move(spec.stdio[i]));
+  }
+  using Ended = std::shared_ptr<Result<ExecResult>>;
+  auto start = [link, request = std::move(request), stdio = std::move(stdio)](std::function<void(Ended)> done) mutable {
+    link->Exec(std::move(request), std::move(stdio), [link, done = std::move(done)](Result<ExecResult> result) {
+      auto shared = std::make_shared<Result<ExecResult>>(std::move(result));
+      asio::post(link->io(), [done, shared] { done(shared); });
+    });
+  };
+  const Ended ended = co_await AwaitCallback<Ended>(std::move(start));
+  co_return std::move(*ended);
+}
+
+Task<Status> ProcessRuntime::StopExec(std::string exec_id) {
+  const auto link = link_;
+  const std::string payload = warden::EncodeString(exec_id);
+  std::function<void(Link::Answer)> start = [link, payload](Link::Answer answer) {
+    link->Call(MessageType::kStopExec, payload, "", std::move(answer));
+  };
+  const std::shared_ptr<Payload> got = co_await Await(link->io().get_executor(), std::move(start));
+  co_return ToStatus(*got);
+}
+
 Task<std::vector<ContainerState>> ProcessRuntime::List() {
   const auto link = link_;
   std::function<void(Link::Answer)> start = [link](Link::Answer answer) {
@@ -140,6 +175,24 @@ Task<std::vector<ContainerState>> ProcessRuntime::List() {
   std::vector<warden::ProcessState> states;
   if (got->ok() && warden::Decode(got->value(), &states)) {
     for (const warden::ProcessState& state : states) result.push_back(ToContainerState(state));
+  }
+  co_return result;
+}
+
+Task<std::vector<ContainerUsage>> ProcessRuntime::Usage() {
+  const auto link = link_;
+  std::vector<ContainerUsage> result;
+  if (link->warden_version() != 0 && link->warden_version() < warden::kConfinementVersion) co_return result;
+  std::function<void(Link::Answer)> start = [link](Link::Answer answer) {
+    link->Call(MessageType::kUsage, "", "", std::move(answer));
+  };
+  const std::shared_ptr<Payload> got = co_await Await(link->io().get_executor(), std::move(start));
+  std::vector<warden::ProcessUsage> usages;
+  if (got->ok() && warden::Decode(got->value(), &usages)) {
+    for (warden::ProcessUsage& usage : usages) {
+      result.push_back({std::move(usage.id), Time(std::chrono::microseconds(usage.started_at)),
+                        std::chrono::microseconds(usage.cpu_us), usage.memory_bytes, usage.processes});
+    }
   }
   co_return result;
 }

@@ -1,8 +1,12 @@
 #include "core/agent/runtime/simulated_runtime.h"
 
+#include <asio/post.hpp>
+#include <asio/this_coro.hpp>
 #include <csignal>
 #include <nlohmann/json.hpp>
 #include <utility>
+
+#include "core/runtime/await.h"
 
 namespace wherry {
 namespace {
@@ -90,6 +94,7 @@ bool SimulatedRuntime::Exit(const std::string& id, int exit_code, int signal) {
   state.exit_code = exit_code;
   state.signal = signal;
   --running_;
+  EndExecsOf(id);
   if (on_exit_) on_exit_(ContainerState(state));
   return true;
 }
@@ -111,8 +116,69 @@ Task<Status> SimulatedRuntime::Remove(std::string id) {
   if (it == containers_.end()) co_return Status();
   clock_.Cancel(it->second.timer);
   if (it->second.state.running) --running_;
+  EndExecsOf(id);
   containers_.erase(it);
   co_return Status();
+}
+
+Task<Result<ExecResult>> SimulatedRuntime::Exec(ExecSpec spec) {
+  const auto it = containers_.find(spec.container_id);
+  if (it == containers_.end() || !it->second.state.running) {
+    co_return StartFailure("ContainerNotRunning", "container \"" + spec.container_id + "\" is not running");
+  }
+  execs_.push_back(spec.argv);
+  if (!exec_handler_) co_return ExecResult{};
+  const asio::any_io_executor executor = co_await asio::this_coro::executor;
+  using Ended = std::shared_ptr<Result<ExecResult>>;
+  auto start = [this, executor, spec = std::move(spec)](std::function<void(Ended)> done) mutable {
+    running_execs_[spec.exec_id] =
+        RunningExec{spec.container_id, [executor, done = std::move(done)](Result<ExecResult> result) {
+                      auto shared = std::make_shared<Result<ExecResult>>(std::move(result));
+                      asio::post(executor, [done, shared] { done(shared); });
+                    }};
+    Spawn(executor, "simulated exec", RunExec(exec_handler_, std::move(spec)));
+  };
+  const Ended ended = co_await AwaitCallback<Ended>(std::move(start));
+  co_return std::move(*ended);
+}
+
+Task<> SimulatedRuntime::RunExec(ExecHandler handler, ExecSpec spec) {
+  const std::weak_ptr<bool> alive = alive_;
+  Result<ExecResult> result = co_await handler(spec.container_id, spec.argv);
+  if (!alive.expired()) EndExec(spec.exec_id, std::move(result));
+}
+
+void SimulatedRuntime::EndExec(const std::string& exec_id, Result<ExecResult> result) {
+  const auto it = running_execs_.find(exec_id);
+  if (it == running_execs_.end()) return;
+  const auto end = std::move(it->second.end);
+  running_execs_.erase(it);
+  end(std::move(result));
+}
+
+void SimulatedRuntime::EndExecsOf(const std::string& container_id) {
+  std::vector<std::string> ended;
+  for (const auto& [exec_id, exec] : running_execs_) {
+    if (exec.container_id == container_id) ended.push_back(exec_id);
+  }
+  for (const std::string& exec_id : ended) EndExec(exec_id, ExecResult{137, SIGKILL});
+}
+
+Task<Status> SimulatedRuntime::StopExec(std::string exec_id) {
+  EndExec(exec_id, ExecResult{137, SIGKILL});
+  co_return Status();
+}
+
+Task<std::vector<ContainerUsage>> SimulatedRuntime::Usage() {
+  std::vector<ContainerUsage> usages;
+  const Time now = clock_.Now();
+  for (const auto& [id, entry] : containers_) {
+    if (!entry.state.running) continue;
+    const Duration ran = now - entry.state.started_at;
+    usages.push_back({id, entry.state.started_at, Duration(ran.count() / 1000 * entry.behaviour.cpu_milli),
+                      entry.behaviour.memory_bytes, 1});
+  }
+  co_return usages;
 }
 
 Task<std::vector<ContainerState>> SimulatedRuntime::List() {

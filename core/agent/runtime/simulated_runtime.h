@@ -24,8 +24,19 @@ class SimulatedRuntime : public ContainerRuntime {
   Task<Result<ContainerState>> Start(ContainerSpec spec) override;
   Task<Status> Signal(std::string id, int signal) override;
   Task<Status> Remove(std::string id) override;
+  Task<Result<ExecResult>> Exec(ExecSpec spec) override;
+  Task<Status> StopExec(std::string exec_id) override;
   Task<std::vector<ContainerState>> List() override;
+  // What their behaviour says: "cpu" all the time, and "memory".
+  Task<std::vector<ContainerUsage>> Usage() override;
   void set_on_exit(std::function<void(const ContainerState&)> on_exit) override { on_exit_ = std::move(on_exit); }
+
+  // What execs answer; by default exit code 0 at once. The handler may sleep on the clock; StopExec resolves the exec
+  // with SIGKILL's status meanwhile, and so does the end of its container.
+  using ExecHandler = std::function<Task<Result<ExecResult>>(std::string container_id, std::vector<std::string> argv)>;
+  void set_exec_handler(ExecHandler handler) { exec_handler_ = std::move(handler); }
+  // The commands of all execs so far.
+  const std::vector<std::vector<std::string>>& execs() const { return execs_; }
 
   // Puts a container back that ran before this process began: nothing is started. False when it is there already, or
   // when its behaviour cannot be read.
@@ -42,13 +53,24 @@ class SimulatedRuntime : public ContainerRuntime {
     ContainerSimulation behaviour;
     Clock::TimerId timer = 0;
   };
+  struct RunningExec {
+    std::string container_id;
+    std::function<void(Result<ExecResult>)> end;
+  };
   Status ReadBehaviour(const ContainerSpec& spec, Entry& entry) const;
   ContainerState Begin(Entry entry, Time started_at);
+  Task<> RunExec(ExecHandler handler, ExecSpec spec);
+  void EndExec(const std::string& exec_id, Result<ExecResult> result);
+  void EndExecsOf(const std::string& container_id);
   void ExitAfter(const std::string& id, Duration delay, int exit_code, int signal);
 
   Clock& clock_;
   std::unordered_map<std::string, Entry> containers_;
   std::function<void(const ContainerState&)> on_exit_;
+  std::unordered_map<std::string, RunningExec> running_execs_;
+  ExecHandler exec_handler_;
+  std::vector<std::vector<std::string>> execs_;
+  std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);  // for coroutines of exec handlers that outlive us
   size_t running_ = 0;
   size_t starts_ = 0;
   int next_pid_ = 100'000;

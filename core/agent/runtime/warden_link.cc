@@ -4,6 +4,7 @@
 #include <spdlog/spdlog.h>
 
 #include <algorithm>
+#include <asio/post.hpp>
 #include <cerrno>
 #include <cstring>
 #include <utility>
@@ -57,6 +58,7 @@ void ProcessRuntime::Link::Close() {
   connection_.reset();
   ready_ = false;
   FailAll(Status::Unavailable("the process runtime is closed"));
+  EndExecs(Status::Unavailable("the process runtime is closed"), true);
 }
 
 void ProcessRuntime::Link::FailAll(const Status& why) {
@@ -85,6 +87,7 @@ void ProcessRuntime::Link::Connect() {
     if (attempts_ >= kAttemptsUntilRefusal) {
       if (attempts_ == kAttemptsUntilRefusal) spdlog::error("warden unreachable dir={}", options_.data_dir);
       FailAll(Status::Unavailable("the warden of " + options_.data_dir + " cannot be reached"));
+      EndExecs(Status::Unavailable("the warden of " + options_.data_dir + " cannot be reached"), true);
     }
     return ConnectLater();
   }
@@ -110,6 +113,8 @@ void ProcessRuntime::Link::Broken() {
   waiter_.reset();
   connection_.reset();
   ready_ = false;
+  if (closed_) return;
+  EndExecs(Status::Unavailable("the connection to the warden broke, which ended the program"), expect_end_);
   if (closed_) return;
   if (expect_end_) {
     closed_ = true;
@@ -172,10 +177,15 @@ void ProcessRuntime::Link::Handle(const warden::Frame& frame) {
   switch (frame.type) {
     case MessageType::kHelloReply:
       return HandleHello(frame.payload);
+    case MessageType::kExecReply:
+      return HandleExecReply(frame);
+    case MessageType::kExecExited:
+      return HandleExecEnd(frame.payload);
     case MessageType::kExited:
     case MessageType::kNote:
     case MessageType::kKeepFd:
       return HandleEvent(frame);
+    case MessageType::kUsageReply:
     case MessageType::kListReply:
       if (frame.request == 0) return HandleList(frame.payload);
       return HandleReply(frame);
@@ -244,6 +254,7 @@ void ProcessRuntime::Link::HandleList(std::string_view payload) {
       ++it;
     }
   }
+  for (auto& [request, call] : execs_) SendExec(request, call);
   for (const auto& [answer, reply] : started) answer(warden::Encode(reply));
   for (const warden::ProcessState& state : states) {
     if (state.running) {
@@ -305,6 +316,77 @@ void ProcessRuntime::Link::HandleReply(const warden::Frame& frame) {
     if (warden::DecodeString(pending.payload, &id)) reported_.erase(id);
   }
   pending.answer(std::string(frame.payload));
+}
+
+// ---- Execs
+
+void ProcessRuntime::Link::Exec(warden::ExecRequest request, std::vector<warden::Fd> stdio, ExecEnded ended) {
+  if (closed_) return ended(Status::Unavailable("the process runtime is closed"));
+  const uint32_t number = next_request_++;
+  ExecCall& call = execs_[number];
+  call.request = std::move(request);
+  call.stdio = std::move(stdio);
+  call.ended = std::move(ended);
+  if (ready_) SendExec(number, call);
+}
+
+void ProcessRuntime::Link::SendExec(uint32_t request, ExecCall& call) {
+  if (warden_version_ < 2) {
+    // From the event loop: the callee may start another.
+    asio::post(io_, [weak = weak_from_this(), request] {
+      const auto self = weak.lock();
+      if (!self) return;
+      const auto it = self->execs_.find(request);
+      if (it == self->execs_.end()) return;
+      const ExecEnded ended = std::move(it->second.ended);
+      self->execs_.erase(it);
+      ended(Status::Unavailable("the running warden (pid " + std::to_string(self->warden_pid_) +
+                                ") is of an older version and cannot run programs in containers"));
+    });
+    return;
+  }
+  const std::string payload = warden::Encode(call.request);
+  connection_->Send(MessageType::kExec, request, payload, std::exchange(call.stdio, {}));
+  call.sent = true;
+  WaitWritable();
+}
+
+void ProcessRuntime::Link::HandleExecReply(const warden::Frame& frame) {
+  const auto it = execs_.find(frame.request);
+  warden::ExecReply reply;
+  if (it == execs_.end()) return;
+  if (!warden::Decode(frame.payload, &reply)) reply.reason = reply.message = "malformed answer of the warden";
+  if (reply.reason.empty()) return;
+  const ExecEnded ended = std::move(it->second.ended);
+  execs_.erase(it);
+  StatusDetails details;
+  details.causes.push_back(StatusCause{reply.reason, reply.message, ""});
+  ended(Status(Reason::kInternalError, reply.message, std::move(details)));
+}
+
+void ProcessRuntime::Link::HandleExecEnd(std::string_view payload) {
+  warden::ExecEnd end;
+  if (!warden::Decode(payload, &end)) return;
+  const auto it = std::find_if(execs_.begin(), execs_.end(), [&](const auto& entry) {
+    return entry.second.sent && entry.second.request.exec_id == end.exec_id;
+  });
+  if (it == execs_.end()) return;
+  const ExecEnded ended = std::move(it->second.ended);
+  execs_.erase(it);
+  ended(ExecResult{end.exit_code, end.signal});
+}
+
+void ProcessRuntime::Link::EndExecs(const Status& why, bool also_unsent) {
+  std::vector<ExecEnded> ended;
+  for (auto it = execs_.begin(); it != execs_.end();) {
+    if (it->second.sent || also_unsent) {
+      ended.push_back(std::move(it->second.ended));
+      it = execs_.erase(it);
+    } else {
+      ++it;
+    }
+  }
+  for (const ExecEnded& tell : ended) tell(why);
 }
 
 }  // namespace wherry

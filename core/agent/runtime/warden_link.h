@@ -36,6 +36,10 @@ class ProcessRuntime::Link : public std::enable_shared_from_this<Link> {
   // Queues a call. `spawn_id` names the container that it starts, "" for other calls.
   void Call(warden::MessageType type, std::string payload, std::string spawn_id, Answer answer);
 
+  // Runs a program in a container. `ended` is called once: with its end, or why it did not run or was given up.
+  using ExecEnded = std::function<void(Result<ExecResult>)>;
+  void Exec(warden::ExecRequest request, std::vector<warden::Fd> stdio, ExecEnded ended);
+
   asio::io_context& io() { return io_; }
   int warden_pid() const { return ready_ ? warden_pid_ : 0; }
   // The protocol version of the warden last greeted; 0 = none yet.
@@ -53,6 +57,13 @@ class ProcessRuntime::Link : public std::enable_shared_from_this<Link> {
     Answer answer;
   };
 
+  struct ExecCall {
+    warden::ExecRequest request;
+    std::vector<warden::Fd> stdio;  // until it is sent
+    bool sent = false;
+    ExecEnded ended;
+  };
+
   void Connect();
   void ConnectLater();
   void Broken();
@@ -63,6 +74,10 @@ class ProcessRuntime::Link : public std::enable_shared_from_this<Link> {
   void HandleList(std::string_view payload);
   void HandleEvent(const warden::Frame& frame);
   void HandleReply(const warden::Frame& frame);
+  void SendExec(uint32_t request, ExecCall& call);
+  void HandleExecReply(const warden::Frame& frame);
+  void HandleExecEnd(std::string_view payload);
+  void EndExecs(const Status& why, bool also_unsent);
   void ReportExit(const warden::ProcessState& state);
   void ReportNote(warden::ProcessState& state, const std::string& note);
   void Send(warden::MessageType type, uint32_t request, std::string_view payload, warden::Fd attached = warden::Fd());
@@ -88,6 +103,7 @@ class ProcessRuntime::Link : public std::enable_shared_from_this<Link> {
   Clock::TimerId retry_ = 0;
   uint32_t next_request_ = 1;
   std::map<uint32_t, Pending> pending_;
+  std::map<uint32_t, ExecCall> execs_;                // not ended
   std::unordered_map<std::string, warden::Fd> kept_;  // bind listeners, by container
   std::unordered_set<std::string> reported_;          // exits told to on_exit
   std::unordered_map<std::string, warden::ProcessState> running_;

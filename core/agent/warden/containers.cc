@@ -12,7 +12,9 @@
 #include <ctime>
 #include <utility>
 
+#include "core/agent/warden/cgroups.h"
 #include "core/agent/warden/process_tree.h"
+#include "core/agent/warden/usage.h"
 
 namespace wherry::warden {
 namespace {
@@ -21,6 +23,8 @@ constexpr int kExitCodeLost = 255;
 // After this long the end is reported although something still lives: it has its SIGKILL, but sits in the kernel.
 constexpr int64_t kDrainLimitUs = 5'000'000;
 constexpr int64_t kLookAgainUs = 2'000;
+// Between looks at the memory of containers whose limit only we enforce.
+constexpr int64_t kMemoryLookUs = 1'000'000;
 
 int64_t MicrosOf(clockid_t clock) {
   timespec now{};
@@ -70,6 +74,7 @@ struct Containers::Container {
   LogWriter log;
   std::unique_ptr<BindSteering> steering;
   Fd listener;
+  bool memory_watched = false;
   int64_t drain_deadline_us = 0;
   int empty_looks = 0;
 };
@@ -182,9 +187,17 @@ void Containers::Spawn(SpawnRequest request, uint64_t client, SpawnDone done) {
   record.log_max_files = request.log_max_files;
   record.bind_address = request.bind_address;
   record.privileged_port_offset = request.privileged_port_offset;
+  record.env = request.env;
+  record.working_directory = request.working_directory;
+  record.run_as_user = request.run_as_user;
+  record.run_as_group = request.run_as_group;
+  record.confinement = request.confinement;
+  record.confinement.mounts.clear();
+  record.cgroups = MakeCgroups(request.confinement, record.tag, birth.pid);
   error = journal_.Put(record);
   if (error != 0) {
     // Closing the status socket ends the child: it must not run when nobody would know.
+    stale_cgroups_.insert(stale_cgroups_.end(), record.cgroups.begin(), record.cgroups.end());
     return refuse("CreateContainerError", std::string("journal: ") + strerror(error));
   }
 
@@ -196,6 +209,7 @@ void Containers::Spawn(SpawnRequest request, uint64_t client, SpawnDone done) {
   c.spawn_client = client;
   c.birth = std::move(birth);
   by_pid_[c.birth.pid] = &c;
+  WatchMemory(c);
   SetUpSteering(c);
   for (int i = 0; i < 2; ++i) {
     c.logs[i] = std::move(c.birth.log[i]);
@@ -203,6 +217,13 @@ void Containers::Spawn(SpawnRequest request, uint64_t client, SpawnDone done) {
   }
   poller_.Add(c.birth.status.get(), Source::kBirth, c.serial);
   Go(c.birth);
+}
+
+// Without a control group the limit is kept by looking, once a second: a program that grows faster is ended late.
+void Containers::WatchMemory(Container& c) {
+  c.memory_watched = c.record.confinement.memory_limit > 0 && !HasMemoryLimit(c.record.cgroups);
+  if (!c.memory_watched) return;
+  if (watched_memory_++ == 0) next_memory_look_us_ = MicrosOf(CLOCK_MONOTONIC) + kMemoryLookUs;
 }
 
 void Containers::SetUpSteering(Container& c) {
@@ -247,6 +268,7 @@ void Containers::FailBirth(Container& c, const BirthNews& news) {
   const std::vector<Done> removals = std::move(c.remove_done);
   by_pid_.erase(c.record.state.pid);  // its exit is nobody's
   for (Fd* watched : {&c.birth.status, &c.logs[0], &c.logs[1], &c.listener}) Close(*watched);
+  LetGoOfLimits(c);
   Forget(c);
   done(reply);
   for (const Done& removal : removals) removal("");
@@ -283,6 +305,18 @@ void Containers::ReadLog(Container& c, Stream stream, bool to_the_end) {
     c.log.Append(stream, std::string_view(buffer, static_cast<size_t>(n)));
     if (!to_the_end && n < 4096) return;  // most likely empty now
   }
+}
+
+const Record* Containers::FindRunning(const std::string& id) const {
+  const auto it = by_id_.find(id);
+  return it == by_id_.end() || it->second->phase != Phase::kRunning ? nullptr : &it->second->record;
+}
+
+void Containers::AnswerBind(const std::string& id, int listener) {
+  Container* c = Find(id);
+  if (c == nullptr || !c->steering) return;
+  const std::string note = c->steering->Answer(listener);
+  if (!note.empty()) AddNote(*c, note);
 }
 
 void Containers::Handle(const Poller::Event& event) {
@@ -392,6 +426,7 @@ void Containers::Adopt(Record record) {
       if (c.logs[i].valid()) poller_.Add(c.logs[i].get(), i == 0 ? Source::kStdout : Source::kStderr, c.serial);
     }
   }
+  WatchMemory(c);
   if (!alive) return MainEnded(c, kExitCodeLost, 0, true);
   SetUpSteering(c);
   poller_.Add(c.pidfd.get(), Source::kAdopted, c.serial);
@@ -403,8 +438,14 @@ void Containers::Reap() {
   for (;;) {
     siginfo_t info{};
     if (waitid(P_ALL, 0, &info, WEXITED | WNOHANG) != 0 || info.si_pid == 0) break;
+    const bool killed = info.si_code != CLD_EXITED;
+    const int exit_code = killed ? 128 + info.si_status : info.si_status;
+    const int signal = killed ? info.si_status : 0;
     const auto it = by_pid_.find(info.si_pid);
-    if (it == by_pid_.end()) continue;  // an orphan that had come to us
+    if (it == by_pid_.end()) {  // of an exec, or an orphan that had come to us
+      events_.other_child(info.si_pid, exit_code, signal);
+      continue;
+    }
     Container* c = it->second;
     if (c->phase == Phase::kBirth) {
       const uint64_t serial = c->serial;
@@ -413,8 +454,7 @@ void Containers::Reap() {
       if (c == nullptr) continue;
     }
     by_pid_.erase(info.si_pid);
-    const bool killed = info.si_code != CLD_EXITED;
-    MainEnded(*c, killed ? 128 + info.si_status : info.si_status, killed ? info.si_status : 0, false);
+    MainEnded(*c, exit_code, signal, false);
   }
   CheckDraining();
 }
@@ -424,6 +464,8 @@ void Containers::MainEnded(Container& c, int exit_code, int signal, bool lost) {
   c.record.state.exit_code = exit_code;
   c.record.state.signal = signal;
   c.record.state.lost = lost;
+  // As the kernel's own: the program was killed, and not by us or somebody else.
+  if (exit_code == 128 + SIGKILL && OomKills(c.record.cgroups) > 0) c.record.state.oom_killed = true;
   c.phase = Phase::kDraining;
   c.drain_deadline_us = MicrosOf(CLOCK_MONOTONIC) + kDrainLimitUs;
   draining_.push_back(c.serial);
@@ -464,13 +506,60 @@ void Containers::CheckDraining() {
   next_look_us_ = now + kLookAgainUs;
 }
 
+void Containers::LetGoOfLimits(Container& c) {
+  if (std::exchange(c.memory_watched, false)) --watched_memory_;
+  stale_cgroups_.insert(stale_cgroups_.end(), c.record.cgroups.begin(), c.record.cgroups.end());
+  c.record.cgroups.clear();
+  DropStaleCgroups();
+}
+
+void Containers::DropStaleCgroups() {
+  stale_cgroups_.erase(std::remove_if(stale_cgroups_.begin(), stale_cgroups_.end(),
+                                      [](const std::string& path) { return RemoveCgroups({path}); }),
+                       stale_cgroups_.end());
+}
+
+void Containers::CheckMemory() {
+  next_memory_look_us_ = MicrosOf(CLOCK_MONOTONIC) + kMemoryLookUs;
+  auto used = LookAtTags();
+  for (const auto& [id, c] : by_id_) {
+    if (!c->memory_watched || c->phase != Phase::kRunning) continue;
+    const TaggedUsage& usage = used[c->record.tag];
+    const auto limit = static_cast<uint64_t>(c->record.confinement.memory_limit);
+    // Resident sets count what programs share as often as they share it.
+    if (usage.memory_bytes <= limit || ProportionalMemory(usage.pids) <= limit) continue;
+    c->record.state.oom_killed = true;
+    Signal(id, SIGKILL);
+  }
+}
+
+std::vector<ProcessUsage> Containers::Usage() const {
+  auto used = LookAtTags();
+  std::vector<ProcessUsage> usages;
+  for (const auto& [id, c] : by_id_) {
+    if (c->phase != Phase::kRunning) continue;
+    const TaggedUsage& usage = used[c->record.tag];
+    const int64_t in_group = MemoryInUse(c->record.cgroups);
+    usages.push_back({id, c->record.state.started_at, usage.cpu_us,
+                      in_group >= 0 ? static_cast<uint64_t>(in_group) : usage.memory_bytes, usage.processes});
+  }
+  return usages;
+}
+
 void Containers::Tick() {
+  if (watched_memory_ > 0 && MicrosOf(CLOCK_MONOTONIC) >= next_memory_look_us_) CheckMemory();
+  if (!stale_cgroups_.empty()) DropStaleCgroups();
   if (!draining_.empty() && MicrosOf(CLOCK_MONOTONIC) >= next_look_us_) CheckDraining();
 }
 
 int Containers::TimeoutMs() const {
-  if (draining_.empty()) return -1;
-  return static_cast<int>(std::max<int64_t>(0, (next_look_us_ - MicrosOf(CLOCK_MONOTONIC) + 999) / 1000));
+  int64_t next = INT64_MAX;
+  if (!draining_.empty()) next = next_look_us_;
+  if (watched_memory_ > 0) next = std::min(next, next_memory_look_us_);
+  const int64_t now = MicrosOf(CLOCK_MONOTONIC);
+  if (!stale_cgroups_.empty()) next = std::min(next, now + kMemoryLookUs);
+  if (next == INT64_MAX) return -1;
+  return static_cast<int>(std::max<int64_t>(0, (next - now + 999) / 1000));
 }
 
 void Containers::Finish(Container& c) {
@@ -486,6 +575,7 @@ void Containers::Finish(Container& c) {
   c.phase = Phase::kEnded;
   c.record.state.running = false;
   --alive_;
+  LetGoOfLimits(c);
   Save(c);
   const ProcessState state = c.record.state;
   const std::vector<Done> removals = std::move(c.remove_done);

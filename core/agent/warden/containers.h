@@ -32,6 +32,8 @@ class Containers {
     std::function<void(const ProcessState&)> exited;
     std::function<void(const std::string& id, const std::string& note)> note;
     std::function<void(const std::string& id, int listener)> listener;
+    // A child ended that is no container's first process.
+    std::function<void(pid_t pid, int exit_code, int signal)> other_child;
   };
   using SpawnDone = std::function<void(const SpawnReply&)>;
   using Done = std::function<void(const std::string& error)>;
@@ -51,10 +53,17 @@ class Containers {
   void Remove(const std::string& id, Done done);
   void KillAll();
   std::vector<ProcessState> List() const;
+  // What the running ones take now: a look at every process of the machine.
+  std::vector<ProcessUsage> Usage() const;
 
   // The descriptors a server has to keep, and gives back after a crash of the warden.
   void ForEachListener(const std::function<void(const std::string& id, int listener)>& fn) const;
   void ReturnListener(const std::string& id, Fd listener);
+
+  // For execs: what is known of a container whose program runs, else nullptr; and one of its binds that waits at
+  // another listener than its first process's.
+  const Record* FindRunning(const std::string& id) const;
+  void AnswerBind(const std::string& id, int listener);
 
   void Handle(const Poller::Event& event);
   // Takes all ended children; call after SIGCHLD.
@@ -82,6 +91,10 @@ class Containers {
   void AddNote(Container& c, const std::string& note);
   void MainEnded(Container& c, int exit_code, int signal, bool lost);
   void CheckDraining();
+  void CheckMemory();
+  void WatchMemory(Container& c);
+  void LetGoOfLimits(Container& c);
+  void DropStaleCgroups();
   void Finish(Container& c);
   void Forget(Container& c);
   void Save(const Container& c);
@@ -98,6 +111,9 @@ class Containers {
   std::unordered_map<pid_t, Container*> by_pid_;  // first processes that are our children and not yet reaped
   std::vector<uint64_t> draining_;
   int64_t next_look_us_ = 0;  // monotonic, when draining_ is not empty
+  int watched_memory_ = 0;    // containers with a memory limit that no control group enforces
+  int64_t next_memory_look_us_ = 0;
+  std::vector<std::string> stale_cgroups_;  // of ended containers, not yet empty
   size_t alive_ = 0;
 };
 

@@ -29,6 +29,17 @@ std::string EncodeRecord(const Record& record) {
   out.U32(record.log_max_files);
   out.Str(record.bind_address);
   out.U32(record.privileged_port_offset);
+  out.U32(static_cast<uint32_t>(record.env.size()));
+  for (const auto& [name, value] : record.env) {
+    out.Str(name);
+    out.Str(value);
+  }
+  out.Str(record.working_directory);
+  out.I64(record.run_as_user);
+  out.I64(record.run_as_group);
+  out.Str(Encode(record.confinement));
+  out.U32(static_cast<uint32_t>(record.cgroups.size()));
+  for (const std::string& cgroup : record.cgroups) out.Str(cgroup);
   return std::move(out.bytes());
 }
 
@@ -45,7 +56,21 @@ bool DecodeRecord(std::string_view bytes, Record* record) {
   record->log_max_files = in.U32();
   record->bind_address = in.Str();
   record->privileged_port_offset = in.U32();
-  return in.ok() && Decode(state, &record->state);
+  if (!in.ok() || !Decode(state, &record->state)) return false;
+  if (in.at_end()) return true;  // written by a warden that knew no execs
+  record->env.resize(in.Count(8));
+  for (auto& [name, value] : record->env) {
+    name = in.Str();
+    value = in.Str();
+  }
+  record->working_directory = in.Str();
+  record->run_as_user = in.I64();
+  record->run_as_group = in.I64();
+  if (!in.ok() || in.at_end()) return in.ok();  // by one that knew no confinement
+  const std::string confinement = in.Str();
+  record->cgroups.resize(in.Count(4));
+  for (std::string& cgroup : record->cgroups) cgroup = in.Str();
+  return in.ok() && Decode(confinement, &record->confinement);
 }
 
 std::string Pack(uint8_t type, std::string_view payload) {

@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "core/agent/warden/fd.h"
@@ -21,6 +22,12 @@ struct Record {
   uint32_t log_max_files = 0;
   std::string bind_address;
   uint32_t privileged_port_offset = 0;
+  // What execs get too. Absent from records of version 1.
+  std::vector<std::pair<std::string, std::string>> env;
+  std::string working_directory;
+  int64_t run_as_user = -1, run_as_group = -1;
+  Confinement confinement;           // without its mounts
+  std::vector<std::string> cgroups;  // of this container's alone, see cgroup.h
 };
 
 // <data-dir>/warden.journal: every container that was started and not removed, appended to before its program may run.

@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 #include <sys/un.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
@@ -55,42 +56,60 @@ int64_t PeerUser(int socket) {
   return peer.uid;
 }
 
-ssize_t SendWithFd(int socket, const void* data, size_t size, int fd) {
+namespace {
+
+ssize_t SendWithNumbers(int socket, const void* data, size_t size, const int* numbers, size_t count) {
   iovec part{const_cast<void*>(data), size};  // NOLINT: sendmsg does not write
   msghdr message{};
   message.msg_iov = &part;
   message.msg_iovlen = 1;
-  alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int))] = {};
-  if (fd >= 0) {
+  alignas(cmsghdr) char control[CMSG_SPACE(kMaxAttached * sizeof(int))] = {};
+  if (count > 0) {
     message.msg_control = control;
-    message.msg_controllen = sizeof(control);
+    message.msg_controllen = CMSG_SPACE(count * sizeof(int));
     cmsghdr* header = CMSG_FIRSTHDR(&message);
     header->cmsg_level = SOL_SOCKET;
     header->cmsg_type = SCM_RIGHTS;
-    header->cmsg_len = CMSG_LEN(sizeof(int));
-    memcpy(CMSG_DATA(header), &fd, sizeof(int));
+    header->cmsg_len = CMSG_LEN(count * sizeof(int));
+    memcpy(CMSG_DATA(header), numbers, count * sizeof(int));
   }
   return sendmsg(socket, &message, MSG_NOSIGNAL | MSG_DONTWAIT);
 }
 
-ssize_t ReceiveWithFd(int socket, void* data, size_t size, Fd* fd, bool* lost) {
+}  // namespace
+
+ssize_t SendWithFds(int socket, const void* data, size_t size, const std::vector<Fd>& fds) {
+  int numbers[kMaxAttached];
+  const size_t count = std::min(fds.size(), kMaxAttached);
+  for (size_t i = 0; i < count; ++i) numbers[i] = fds[i].get();
+  return SendWithNumbers(socket, data, size, numbers, count);
+}
+
+ssize_t SendWithFd(int socket, const void* data, size_t size, int fd) {
+  return SendWithNumbers(socket, data, size, &fd, fd < 0 ? 0 : 1);
+}
+
+ssize_t ReceiveWithFds(int socket, void* data, size_t size, std::vector<Fd>* fds, bool* lost) {
   iovec part{data, size};
   msghdr message{};
   message.msg_iov = &part;
   message.msg_iovlen = 1;
-  alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int))] = {};
+  alignas(cmsghdr) char control[CMSG_SPACE(kMaxAttached * sizeof(int))] = {};
   message.msg_control = control;
   message.msg_controllen = sizeof(control);
-  fd->reset();
+  fds->clear();
   *lost = false;
   const ssize_t got = recvmsg(socket, &message, MSG_CMSG_CLOEXEC | MSG_DONTWAIT);
   if (got < 0) return got;
   *lost = (message.msg_flags & MSG_CTRUNC) != 0;
   for (cmsghdr* header = CMSG_FIRSTHDR(&message); header != nullptr; header = CMSG_NXTHDR(&message, header)) {
     if (header->cmsg_level != SOL_SOCKET || header->cmsg_type != SCM_RIGHTS) continue;
-    int received = -1;
-    memcpy(&received, CMSG_DATA(header), sizeof(int));
-    fd->reset(received);
+    const size_t count = (header->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+    for (size_t i = 0; i < count; ++i) {
+      int received = -1;
+      memcpy(&received, CMSG_DATA(header) + i * sizeof(int), sizeof(int));
+      fds->emplace_back(received);
+    }
   }
   return got;
 }

@@ -271,8 +271,10 @@ Refusal TakeMounts(const std::vector<Mount>& mounts, std::vector<TakenMount>* ta
   for (const Mount& mount : mounts) {
     TakenMount one;
     one.mount = mount;
-    one.tree = CloneTree(AT_FDCWD, mount.source.c_str());
+    char source[PATH_MAX];  // a hostPath may be a link
     struct stat info {};
+    if (realpath(mount.source.c_str(), source) == nullptr) return Failed("take " + mount.source);
+    one.tree = CloneTree(AT_FDCWD, source);
     if (!one.tree.valid() || fstat(one.tree.get(), &info) != 0) return Failed("take " + mount.source);
     one.directory = S_ISDIR(info.st_mode);
     if (mount.target == "/") {

@@ -10,7 +10,18 @@
 namespace wherry::warden {
 
 // What a descriptor in the poller is.
-enum class Source : uint8_t { kListen, kSignals, kConnection, kBirth, kStdout, kStderr, kBinds, kAdopted };
+enum class Source : uint8_t {
+  kListen,
+  kSignals,
+  kConnection,
+  kBirth,
+  kStdout,
+  kStderr,
+  kBinds,
+  kAdopted,
+  kExecBirth,
+  kExecBinds
+};
 
 // epoll, level-triggered. Events name their descriptor by source and the serial number of its owner, never by pointer:
 // an event for an owner that an earlier event of the same batch ended is simply not found any more.

@@ -107,7 +107,7 @@ bool Decode(std::string_view bytes, SpawnRequest* request) {
   request->run_as_user = in.I64();
   request->run_as_group = in.I64();
   request->confinement = Confinement();
-  if (in.ok() && in.at_end()) return true;  // of version 1
+  if (in.ok() && in.at_end()) return true;  // of version 2 or before
   const std::string confinement = in.Str();
   return in.ok() && Decode(confinement, &request->confinement);
 }
@@ -138,7 +138,7 @@ bool Decode(std::string_view bytes, ProcessState* state) {
   state->signal = static_cast<int32_t>(in.U32());
   state->lost = in.Bool();
   state->note = in.Str();
-  state->oom_killed = !in.at_end() && in.Bool();  // appended in version 2
+  state->oom_killed = !in.at_end() && in.Bool();  // appended in version 3
   return in.ok();
 }
 
@@ -154,6 +154,37 @@ bool Decode(std::string_view bytes, std::vector<ProcessState>* states) {
   states->resize(in.Count(4));
   for (ProcessState& state : *states) {
     if (!TakeState(in, &state)) return false;
+  }
+  return in.ok();
+}
+
+std::string Encode(const std::vector<ProcessUsage>& usages) {
+  Encoder out;
+  out.U32(static_cast<uint32_t>(usages.size()));
+  for (const ProcessUsage& usage : usages) {
+    Encoder one;
+    one.Str(usage.id);
+    one.I64(usage.started_at);
+    one.U64(usage.cpu_us);
+    one.U64(usage.memory_bytes);
+    one.U32(usage.processes);
+    out.Str(one.bytes());
+  }
+  return std::move(out.bytes());
+}
+
+bool Decode(std::string_view bytes, std::vector<ProcessUsage>* usages) {
+  Decoder in(bytes);
+  usages->resize(in.Count(4));
+  for (ProcessUsage& usage : *usages) {
+    const std::string element = in.Str();
+    Decoder one(element);
+    usage.id = one.Str();
+    usage.started_at = one.I64();
+    usage.cpu_us = one.U64();
+    usage.memory_bytes = one.U64();
+    usage.processes = one.U32();
+    if (!one.ok()) return false;
   }
   return in.ok();
 }
@@ -198,6 +229,60 @@ bool Decode(std::string_view bytes, IdAndNote* note) {
   Decoder in(bytes);
   note->id = in.Str();
   note->note = in.Str();
+  return in.ok();
+}
+
+std::string Encode(const ExecRequest& request) {
+  Encoder out;
+  out.Str(request.container_id);
+  out.Str(request.exec_id);
+  out.U32(static_cast<uint32_t>(request.argv.size()));
+  for (const std::string& arg : request.argv) out.Str(arg);
+  out.Bool(request.tty);
+  out.U32(request.attached);
+  return std::move(out.bytes());
+}
+
+bool Decode(std::string_view bytes, ExecRequest* request) {
+  Decoder in(bytes);
+  request->container_id = in.Str();
+  request->exec_id = in.Str();
+  request->argv.resize(in.Count(4));
+  for (std::string& arg : request->argv) arg = in.Str();
+  request->tty = in.Bool();
+  request->attached = in.U32();
+  return in.ok();
+}
+
+std::string Encode(const ExecReply& reply) {
+  Encoder out;
+  out.Str(reply.reason);
+  out.Str(reply.message);
+  out.U32(static_cast<uint32_t>(reply.pid));
+  return std::move(out.bytes());
+}
+
+bool Decode(std::string_view bytes, ExecReply* reply) {
+  Decoder in(bytes);
+  reply->reason = in.Str();
+  reply->message = in.Str();
+  reply->pid = static_cast<int32_t>(in.U32());
+  return in.ok();
+}
+
+std::string Encode(const ExecEnd& end) {
+  Encoder out;
+  out.Str(end.exec_id);
+  out.U32(static_cast<uint32_t>(end.exit_code));
+  out.U32(static_cast<uint32_t>(end.signal));
+  return std::move(out.bytes());
+}
+
+bool Decode(std::string_view bytes, ExecEnd* end) {
+  Decoder in(bytes);
+  end->exec_id = in.Str();
+  end->exit_code = static_cast<int32_t>(in.U32());
+  end->signal = static_cast<int32_t>(in.U32());
   return in.ok();
 }
 

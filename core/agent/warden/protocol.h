@@ -15,9 +15,9 @@ namespace wherry::warden {
 //   u32 length of the rest | u8 type | u32 request | payload
 // A reply carries the number of its request; events carry 0. Both peers may be of different builds: fields and types
 // are only ever appended, and each side talks at the lower of the two versions. Types that are not known are skipped.
-constexpr uint32_t kProtocolVersion = 2;
+constexpr uint32_t kProtocolVersion = 3;        // 2: execs; 3: confinement
 constexpr uint32_t kOldestProtocolVersion = 1;  // that this build still speaks
-constexpr uint32_t kConfinementVersion = 2;     // the first whose wardens know of SpawnRequest::confinement
+constexpr uint32_t kConfinementVersion = 3;     // the first whose wardens know of SpawnRequest::confinement
 // An environment and an argument list together may be 2 MiB for execve(2); a list of 100,000 containers fits.
 constexpr size_t kMaxFrameBytes = 32 << 20;
 constexpr size_t kFrameHeaderBytes = 9;
@@ -39,6 +39,13 @@ enum class MessageType : uint8_t {
   // to the warden after this one: with no holder left, every later bind(2) of the container would fail with ENOSYS.
   kKeepFd = 13,    // warden, event: id
   kReturnFd = 14,  // server: id
+  // The program's ends of those stdio descriptors that it gets are attached.
+  kExec = 15,        // server: ExecRequest
+  kExecReply = 16,   // warden: ExecReply: it runs, or why not
+  kExecExited = 17,  // warden, event to the server that asked: ExecEnd
+  kStopExec = 18,    // server: exec id; reply kDone
+  kUsage = 40,       // server: empty
+  kUsageReply = 41,  // warden: usages of what runs
 };
 
 struct Frame {
@@ -100,10 +107,40 @@ struct ProcessState {
   bool oom_killed = false;
 };
 
+// The plain form of ContainerUsage.
+struct ProcessUsage {
+  std::string id;
+  int64_t started_at = 0;
+  uint64_t cpu_us = 0;
+  uint64_t memory_bytes = 0;
+  uint32_t processes = 0;
+};
+
 struct SpawnReply {
   std::string reason;  // "" = started
   std::string message;
   ProcessState state;
+};
+
+// The plain form of ExecSpec.
+struct ExecRequest {
+  std::string container_id;
+  std::string exec_id;
+  std::vector<std::string> argv;
+  bool tty = false;
+  uint32_t attached = 0;  // bit i: stdio[i] is among the attached descriptors, which are in that order
+};
+
+struct ExecReply {
+  std::string reason;  // "" = it runs
+  std::string message;
+  int32_t pid = 0;
+};
+
+struct ExecEnd {
+  std::string exec_id;
+  int32_t exit_code = 0;
+  int32_t signal = 0;
 };
 
 struct SignalRequest {
@@ -120,9 +157,13 @@ std::string Encode(const Hello& hello);
 std::string Encode(const SpawnRequest& request);
 std::string Encode(const ProcessState& state);
 std::string Encode(const std::vector<ProcessState>& states);
+std::string Encode(const std::vector<ProcessUsage>& usages);
 std::string Encode(const SpawnReply& reply);
 std::string Encode(const SignalRequest& request);
 std::string Encode(const IdAndNote& note);
+std::string Encode(const ExecRequest& request);
+std::string Encode(const ExecReply& reply);
+std::string Encode(const ExecEnd& end);
 std::string EncodeString(std::string_view text);
 
 // False when the bytes are not a whole message of the kind.
@@ -130,9 +171,13 @@ bool Decode(std::string_view bytes, Hello* hello);
 bool Decode(std::string_view bytes, SpawnRequest* request);
 bool Decode(std::string_view bytes, ProcessState* state);
 bool Decode(std::string_view bytes, std::vector<ProcessState>* states);
+bool Decode(std::string_view bytes, std::vector<ProcessUsage>* usages);
 bool Decode(std::string_view bytes, SpawnReply* reply);
 bool Decode(std::string_view bytes, SignalRequest* request);
 bool Decode(std::string_view bytes, IdAndNote* note);
+bool Decode(std::string_view bytes, ExecRequest* request);
+bool Decode(std::string_view bytes, ExecReply* reply);
+bool Decode(std::string_view bytes, ExecEnd* end);
 bool DecodeString(std::string_view bytes, std::string* text);
 
 }  // namespace wherry::warden

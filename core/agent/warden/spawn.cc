@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <sched.h>
 #include <signal.h>
+#include <sys/ioctl.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
@@ -17,6 +18,7 @@
 #include <vector>
 
 #include "core/agent/warden/bind_steering.h"
+#include "core/agent/warden/confine.h"
 #include "core/agent/warden/credentials.h"
 #include "core/agent/warden/local_socket.h"
 #include "core/agent/warden/mount_view.h"
@@ -32,7 +34,17 @@ namespace {
 
 constexpr char kDefaultPath[] = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
-enum class Step : uint8_t { kListener, kNotSteered, kPrepare, kConfine, kUser, kDirectory, kExec, kInterpreter };
+enum class Step : uint8_t {
+  kListener,
+  kNotSteered,
+  kPrepare,
+  kConfine,
+  kUser,
+  kDirectory,
+  kExec,
+  kInterpreter,
+  kTerminal
+};
 
 // A packet of the status socket, child to warden.
 struct News {
@@ -116,35 +128,17 @@ void Execute(const SpawnRequest& request, int status) {
   Fail(status, Step::kExec, error);
 }
 
-// What the kernel holds of the container besides its process: namespaces, mounts, a root of its own.
-void Confine(const SpawnRequest& request, uid_t own_user, gid_t own_group, int status) {
-  const Confinement& confinement = request.confinement;
-  if (confinement.sandbox) {
-    const bool root = own_user == 0;
-    if (!root) {
-      const auto user = static_cast<uid_t>(request.run_as_user < 0 ? 0 : request.run_as_user);
-      const auto group = static_cast<gid_t>(request.run_as_group < 0 ? 0 : request.run_as_group);
-      FailIf(MapUser(user, group, own_user, own_group), status, Step::kConfine);
-    }
-    FailIf(EnterSandboxRoot(confinement, root), status, Step::kConfine);
-    HoldSignals();
-    const pid_t program = fork();
-    if (program < 0) Fail(status, Step::kPrepare, errno);
-    if (program > 0) {
-      // It lives on without an exec: what is the warden's (its lock above all) or the program's must not stay open in
-      // it.
-      syscall(SYS_close_range, 3U, ~0U, 0U);
-      BeInit(program);
-    }
-    setsid();
-    sigset_t none;
-    sigemptyset(&none);
-    sigprocmask(SIG_SETMASK, &none, nullptr);
-  } else if (!confinement.mounts.empty()) {
-    FailIf(EnterMountNamespace(), status, Step::kConfine);
-    std::vector<TakenMount> mounts;
-    FailIf(TakeMounts(confinement.mounts, &mounts), status, Step::kConfine);
-    FailIf(ShowMounts(std::move(mounts)), status, Step::kConfine);
+// What a program starts with besides its request.
+struct Start {
+  int stdio[3] = {-1, -1, -1};  // -1 = /dev/null
+  bool tty = false;             // stdio[0] becomes its controlling terminal
+  pid_t joins = -1;             // the first process of the container it joins, and dies with the warden
+};
+
+void SetUpStdio(const Start& start, int status) {
+  Fd null(open("/dev/null", O_RDWR | O_CLOEXEC));
+  for (int i = 0; i < 3; ++i) {
+    if (dup2(start.stdio[i] >= 0 ? start.stdio[i] : null.get(), i) < 0) Fail(status, Step::kPrepare, errno);
   }
 }
 
@@ -164,13 +158,8 @@ void EnterDirectory(const SpawnRequest& request, int status) {
   if (!entered && chdir(wanted.c_str()) != 0) Fail(status, Step::kDirectory, errno);
 }
 
-struct Parent {
-  uid_t user;
-  gid_t group;
-};
-
 [[noreturn]] void BeChild(const SpawnRequest& request, uint64_t tag, const Inheritance& inheritance, Parent parent,
-                          int status, int out, int err) {
+                          int status, const Start& start) {
   setsid();
   for (int ignored : {SIGPIPE, SIGHUP, SIGINT}) signal(ignored, SIG_DFL);
   sigset_t none;
@@ -185,11 +174,11 @@ struct Parent {
 
   Inherit(inheritance);
   umask(022);
-  const Fd null(open("/dev/null", O_RDONLY | O_CLOEXEC));
-  if (dup2(null.get(), 0) < 0 || dup2(out, 1) < 0 || dup2(err, 2) < 0) Fail(status, Step::kPrepare, errno);
+  SetUpStdio(start, status);
   syscall(SYS_close_range, 3U, ~0U, CLOSE_RANGE_CLOEXEC);  // all of ours have the flag anyway
 
-  Confine(request, parent.user, parent.group, status);
+  FailIf(start.joins > 0 ? EnterContainer(start.joins) : Confine(request, parent), status, Step::kConfine);
+  if (start.tty && ioctl(0, TIOCSCTTY, 0) != 0) Fail(status, Step::kTerminal, errno);
   EnterDirectory(request, status);
   if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0) Fail(status, Step::kPrepare, errno);
   if (request.confinement.default_system_calls) FailIf(InstallDefaultFilter(), status, Step::kConfine);
@@ -197,6 +186,11 @@ struct Parent {
     const Fd listener(InstallBindFilter());
     const int error = errno;
     Tell(status, listener.valid() ? Step::kListener : Step::kNotSteered, error, listener.get());
+  }
+  // After the change of user, which clears it. What the warden cannot tell the end of must not go on.
+  if (start.joins > 0) {
+    prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
+    if (recv(status, &go, 1, MSG_DONTWAIT) == 0) _exit(127);
   }
   Execute(request, status);
   _exit(127);
@@ -252,6 +246,8 @@ std::string Explain(const News& news, const SpawnRequest& request) {
         return program + "executable file not found in $PATH";
       }
       return program + why;
+    case Step::kTerminal:
+      return "taking the terminal: " + why;
     default:
       return "preparing the process: " + why;
   }
@@ -259,33 +255,60 @@ std::string Explain(const News& news, const SpawnRequest& request) {
 
 }  // namespace
 
-int Fork(const SpawnRequest& request, uint64_t tag, const Inheritance& inheritance, Birth* birth) {
+namespace {
+
+int ForkWith(const SpawnRequest& request, uint64_t tag, const Inheritance& inheritance, const Start& start,
+             Birth* birth) {
   int sockets[2];
   if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, sockets) != 0) return errno;
   birth->status.reset(sockets[0]);
   const Fd child_status(sockets[1]);
-  Fd write_ends[2];
-  for (int i = 0; i < 2; ++i) {
-    const int error = MakePipe(request, &birth->log[i], &write_ends[i], &birth->log_pipe[i]);
-    if (error != 0) return error;
-  }
   const Parent parent{geteuid(), getegid()};
   if (request.confinement.default_system_calls) {
     const int error = PrepareDefaultFilter();
     if (error != 0) return error;
   }
   // Its first process must be born into a pid namespace: glibc's fork has no flags. We have but one thread.
-  birth->pid =
-      request.confinement.sandbox
-          ? static_cast<pid_t>(syscall(SYS_clone, SandboxFlags(request.confinement, parent.user == 0) | SIGCHLD,
-                                       nullptr, nullptr, nullptr, nullptr))
-          : fork();
+  const bool sandbox = request.confinement.sandbox && start.joins <= 0;
+  const long flags = SandboxFlags(request.confinement, parent.user == 0) | SIGCHLD;
+  birth->pid = sandbox ? static_cast<pid_t>(syscall(SYS_clone, flags, nullptr, nullptr, nullptr, nullptr)) : fork();
   if (birth->pid < 0) return errno;
   if (birth->pid == 0) {
     birth->status.reset();  // our own end must not keep us waiting when the warden is gone
-    BeChild(request, tag, inheritance, parent, child_status.get(), write_ends[0].get(), write_ends[1].get());
+    BeChild(request, tag, inheritance, parent, child_status.get(), start);
   }
   return 0;
+}
+
+}  // namespace
+
+int Fork(const SpawnRequest& request, uint64_t tag, const Inheritance& inheritance, Birth* birth) {
+  Fd write_ends[2];
+  Start start;
+  for (int i = 0; i < 2; ++i) {
+    const int error = MakePipe(request, &birth->log[i], &write_ends[i], &birth->log_pipe[i]);
+    if (error != 0) return error;
+    start.stdio[i + 1] = write_ends[i].get();
+  }
+  return ForkWith(request, tag, inheritance, start, birth);
+}
+
+int ForkInto(const SpawnRequest& request, uint64_t tag, const Inheritance& inheritance, const Joining& joining,
+             Birth* birth) {
+  Start start;
+  for (int i = 0; i < 3; ++i) {
+    start.stdio[i] = joining.stdio[i].get();
+    // So that it can open /dev/stdout, or its terminal.
+    if (joining.stdio[i].valid() && request.run_as_user >= 0) {
+      if (fchown(joining.stdio[i].get(), static_cast<uid_t>(request.run_as_user), static_cast<gid_t>(-1)) != 0 &&
+          errno != EPERM) {
+        return errno;
+      }
+    }
+  }
+  start.tty = joining.tty;
+  start.joins = joining.container;
+  return ForkWith(request, tag, inheritance, start, birth);
 }
 
 void Go(const Birth& birth) {
@@ -297,7 +320,9 @@ BirthNews ReadNews(const Birth& birth, const SpawnRequest& request) {
   BirthNews result;
   News news{};
   bool lost = false;
-  const ssize_t got = ReceiveWithFd(birth.status.get(), &news, sizeof(news), &result.listener, &lost);
+  std::vector<Fd> attached;
+  const ssize_t got = ReceiveWithFds(birth.status.get(), &news, sizeof(news), &attached, &lost);
+  if (!attached.empty()) result.listener = std::move(attached[0]);
   if (got < 0 && (errno == EAGAIN || errno == EINTR)) return result;
   if (got != sizeof(news)) {
     result.kind = BirthNews::kRunning;

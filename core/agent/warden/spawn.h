@@ -25,8 +25,18 @@ struct Birth {
   uint64_t log_pipe[2] = {0, 0};
 };
 
+// A program that joins a container instead of being its first.
+struct Joining {
+  Fd stdio[3];  // invalid = /dev/null
+  bool tty = false;
+  pid_t container = -1;  // its first process
+};
+
 // Forks. Returns an errno.
 int Fork(const SpawnRequest& request, uint64_t tag, const Inheritance& inheritance, Birth* birth);
+// The same for a program that joins a container with that tag: it has no log, and dies with the warden.
+int ForkInto(const SpawnRequest& request, uint64_t tag, const Inheritance& inheritance, const Joining& joining,
+             Birth* birth);
 // Lets the child go on to its program.
 void Go(const Birth& birth);
 

@@ -106,12 +106,19 @@ bool Warden::Start() {
     Complain("bind steering");  // containers say so themselves, in their note
   }
   Containers::Events events;
-  events.exited = [this](const ProcessState& state) { Broadcast(MessageType::kExited, Encode(state)); };
+  events.exited = [this](const ProcessState& state) {
+    execs_->ContainerEnded(state.id);
+    Broadcast(MessageType::kExited, Encode(state));
+  };
+  events.other_child = [this](pid_t pid, int exit_code, int signal) { execs_->Ended(pid, exit_code, signal); };
   events.note = [this](const std::string& id, const std::string& note) {
     Broadcast(MessageType::kNote, Encode(IdAndNote{id, note}));
   };
   events.listener = [this](const std::string& id, int fd) { Broadcast(MessageType::kKeepFd, EncodeString(id), fd); };
-  containers_ = std::make_unique<Containers>(poller_, std::move(inheritance), std::move(events));
+  containers_ = std::make_unique<Containers>(poller_, inheritance, std::move(events));
+  execs_ = std::make_unique<Execs>(poller_, inheritance, *containers_, [this](uint64_t client, const ExecEnd& end) {
+    Reply(client, MessageType::kExecExited, 0, Encode(end));
+  });
   const int error = containers_->Open(directory_.get());
   if (error != 0) {
     errno = error;
@@ -150,6 +157,10 @@ void Warden::Loop() {
           break;
         case Source::kConnection:
           HandleConnection(event.serial, event.events);
+          break;
+        case Source::kExecBirth:
+        case Source::kExecBinds:
+          execs_->Handle(event);
           break;
         default:
           containers_->Handle(event);
@@ -216,6 +227,7 @@ void Warden::Broadcast(MessageType type, std::string_view payload, int attached)
 void Warden::Drop(uint64_t serial) {
   const auto it = clients_.find(serial);
   if (it == clients_.end()) return;
+  execs_->ClientGone(serial);
   poller_.Remove(it->second.connection.fd());
   clients_.erase(it);
 }
@@ -279,6 +291,16 @@ void Warden::HandleFrame(uint64_t serial, const Frame& frame) {
     }
     case MessageType::kList:
       return client.connection.Send(MessageType::kListReply, request, Encode(containers_->List()));
+    case MessageType::kExec:
+      return HandleExec(serial, frame);
+    case MessageType::kStopExec: {
+      std::string exec_id;
+      if (!DecodeString(frame.payload, &exec_id)) return done("malformed stop request");
+      execs_->Stop(serial, exec_id);
+      return done("");
+    }
+    case MessageType::kUsage:
+      return client.connection.Send(MessageType::kUsageReply, request, Encode(containers_->Usage()));
     case MessageType::kReturnFd: {
       std::string id;
       Fd attached = client.connection.TakeAttached();
@@ -293,6 +315,22 @@ void Warden::HandleFrame(uint64_t serial, const Frame& frame) {
     default:
       return;
   }
+}
+
+void Warden::HandleExec(uint64_t serial, const Frame& frame) {
+  const uint32_t request = frame.request;
+  std::vector<Fd> attached = clients_.at(serial).connection.TakeAllAttached();
+  ExecRequest exec;
+  ExecReply refusal;
+  if (!Decode(frame.payload, &exec)) refusal.message = "malformed exec request";
+  if (stopping_) refusal.message = "the warden is stopping";
+  if (!refusal.message.empty()) {
+    refusal.reason = "CreateContainerError";
+    return Reply(serial, MessageType::kExecReply, request, Encode(refusal));
+  }
+  execs_->Start(exec, std::move(attached), serial, [this, serial, request](const ExecReply& reply) {
+    Reply(serial, MessageType::kExecReply, request, Encode(reply));
+  });
 }
 
 int RunWarden(const WardenOptions& options) { return Warden(options).Run(); }

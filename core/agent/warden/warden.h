@@ -8,6 +8,7 @@
 
 #include "core/agent/warden/connection.h"
 #include "core/agent/warden/containers.h"
+#include "core/agent/warden/execs.h"
 
 namespace wherry::warden {
 
@@ -35,6 +36,7 @@ class Warden {
   void Accept();
   void HandleConnection(uint64_t serial, uint32_t events);
   void HandleFrame(uint64_t serial, const Frame& frame);
+  void HandleExec(uint64_t serial, const Frame& frame);
   void Reply(uint64_t serial, MessageType type, uint32_t request, std::string_view payload);
   void Broadcast(MessageType type, std::string_view payload, int attached = -1);
   void Drop(uint64_t serial);
@@ -45,6 +47,7 @@ class Warden {
   Fd directory_, lock_, listener_, signals_;
   Poller poller_;
   std::unique_ptr<Containers> containers_;
+  std::unique_ptr<Execs> execs_;
   struct Client {
     Connection connection;
     bool greeted = false;

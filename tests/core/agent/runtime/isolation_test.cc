@@ -1,4 +1,5 @@
 // Volumes at their places and the sandbox, with real processes: as root, and as an ordinary user.
+#include <fcntl.h>
 #include <signal.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -175,8 +176,9 @@ TEST_CASE("the sandbox: namespaces, a view of the host that forgets, an init tha
               (host.dir().starts_with("/tmp/") ? fs::path(host.dir()).filename().string() + "\n" : std::string()) +
               "hidden\nexit 0");
     // The only processes are its own; orphans are reaped.
-    CHECK(Output(host, shell("b", "(sleep 0.05 & ) ; sleep 0.2; ps -e -o comm= | sort | tr '\\n' ' '")) ==
-          "ps sh sort tr wherry-init \nexit 0");
+    CHECK(Output(host,
+                 shell("b", "(sleep 0.05 & ) ; sleep 0.2; ps -e -o comm= > /tmp/ps; sort /tmp/ps | tr '\\n' ' '")) ==
+          "ps sh wherry-init \nexit 0");
     // Written everywhere, and gone afterwards.
     CHECK(Output(host,
                  shell("c",
@@ -216,6 +218,107 @@ TEST_CASE("the sandbox: namespaces, a view of the host that forgets, an init tha
       spec.argv = {"/no/such/program"};
       return spec;
     }()) == "RunContainerError: exec: \"/no/such/program\": no such file or directory");
+  }
+}
+
+TEST_CASE("execs join the container: its processes, its files, its user") {
+  if (!CanMount()) return;
+  for (const int user : Users()) {
+    for (const bool sandbox : {false, true}) {
+      INFO("user " << user << " sandbox " << sandbox);
+      ProcessHost host(user);
+      const std::string data = Volume(host, "data", "hello");
+      ContainerSpec spec = host.Shell("c", "echo own > /dev/shm/wherry-own; echo ready; exec sleep 1000");
+      spec.confinement.sandbox = sandbox;
+      spec.confinement.hostname = sandbox ? "web-0" : "";
+      spec.confinement.mounts = {{data, "/etc/wherry-app", true}};
+      if (user < 0) spec.run_as_user = spec.run_as_group = 1234;
+      host.Start(spec);
+      REQUIRE(host.Until([&] { return host.Log("c") == "ready\n"; }));
+      const auto exec = [&](const std::string& script) {
+        const std::string path = host.dir() + "/output";
+        ExecSpec one;
+        one.container_id = "c";
+        one.exec_id = "e";
+        one.argv = {"/bin/sh", "-c", script};
+        one.stdio[1] = UniqueFd(open(path.c_str(), O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0666));
+        one.stdio[2] = UniqueFd(dup(one.stdio[1].get()));
+        const auto result = host.Run<Result<ExecResult>>(host.runtime().Exec(std::move(one)));
+        return result.ok() ? host.ReadFile(path) + "exit " + std::to_string(result->exit_code)
+                           : result.status().message();
+      };
+      const std::string id = user < 0 ? "1234" : sandbox ? "0" : "65534";
+      CHECK(exec("cat /etc/wherry-app/file; echo; cat /dev/shm/wherry-own; id -u; exit 3") ==
+            "hello\nown\n" + id + "\nexit 3");
+      if (sandbox) CHECK(exec("hostname; cat /proc/1/comm; ps -e | grep -c sleep") == "web-0\nwherry-init\n1\nexit 0");
+      CHECK(exec("kill -TERM $$") == "exit 143");
+      CHECK(host.Signal("c", SIGKILL).ok());
+      host.WaitExit("c");
+      if (!sandbox) fs::remove("/dev/shm/wherry-own");
+    }
+  }
+}
+
+TEST_CASE("too much memory ends a container, and says so") {
+  // Kept by the kernel where there are control groups for us, else by looking.
+  for (const int user : Users()) {
+    for (const bool sandbox : {false, true}) {
+      if (sandbox && !CanMount()) continue;
+      INFO("user " << user << " sandbox " << sandbox);
+      ProcessHost host(user);
+      const std::string eat =
+          "exec /usr/bin/python3 -c 'import time\nx = [bytes([i]) * 1000000 for i in range(200)]\ntime.sleep(60)'";
+      ContainerSpec spec = host.Shell("fat", eat);
+      spec.confinement.memory_limit = 50 << 20;
+      spec.confinement.sandbox = sandbox;
+      ContainerSpec lean = host.Shell("lean", "kill -KILL $$");
+      lean.confinement.memory_limit = 50 << 20;
+      host.Start(spec);
+      host.Start(lean);
+      const ContainerState ended = host.WaitExit("fat");
+      CHECK(ended.exit_code == 137);
+      CHECK(ended.oom_killed);
+      CHECK_FALSE(host.WaitExit("lean").oom_killed);
+    }
+  }
+}
+
+TEST_CASE("what containers take is told, and belongs to the right one") {
+  ProcessHost host(Nobody());
+  host.Start(host.Shell("busy", "while :; do :; done"));
+  host.Start(host.Shell("idle", "exec sleep 1000"));
+  std::map<std::string, ContainerUsage> usages;
+  REQUIRE(host.Until([&] {
+    usages.clear();
+    for (ContainerUsage& usage : host.Run<std::vector<ContainerUsage>>(host.runtime().Usage()))
+      usages[usage.id] = usage;
+    return usages["busy"].cpu > std::chrono::milliseconds(200);
+  }));
+  CHECK(usages.size() == 2);
+  CHECK(usages["idle"].cpu < std::chrono::milliseconds(100));
+  CHECK(usages["idle"].processes == 1);
+  CHECK(usages["idle"].memory_bytes > 100'000);
+  CHECK(usages["busy"].memory_bytes < 100'000'000);
+}
+
+TEST_CASE("the default system calls leave programs alone and the machine too") {
+  for (const bool sandbox : {false, true}) {
+    if (sandbox && !CanMount()) continue;
+    ProcessHost host;
+    ContainerSpec spec = host.Shell(
+        "a",
+        "unshare -m true 2>&1; mount -t tmpfs x /srv 2>&1 | head -1; (true & wait) && echo forks; "
+        "/usr/bin/python3 -c 'import threading; t = threading.Thread(target=print, args=[\"threads\"]); t.start()'");
+    spec.confinement.sandbox = sandbox;
+    spec.confinement.default_system_calls = true;
+    const std::string output = Output(host, spec);
+    INFO(output);
+    CHECK(output.find("unshare failed: Operation not permitted") != std::string::npos);
+    CHECK(output.find("permission denied") != std::string::npos);
+    CHECK(output.find("forks\nthreads\nexit 0") != std::string::npos);
+    ContainerSpec dropped = host.Shell("b", "grep CapBnd /proc/self/status; chown 1 /tmp 2>/dev/null || echo no");
+    dropped.confinement.limit_capabilities = true;
+    if (Nobody() >= 0) CHECK(Output(host, dropped) == "CapBnd:\t0000000000000000\nno\nexit 0");
   }
 }
 

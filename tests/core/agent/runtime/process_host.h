@@ -43,6 +43,9 @@ class ProcessHost {
     return std::move(*result);
   }
 
+  // Lets a coroutine run along.
+  void Launch(Task<> task) { Spawn(io_.get_executor(), "test", std::move(task)); }
+
   // A container of /bin/sh -c `script`, logging to <dir>/<id>.log.
   ContainerSpec Shell(const std::string& id, const std::string& script) const;
   ContainerState Start(ContainerSpec spec);        // fails the test when it does not start

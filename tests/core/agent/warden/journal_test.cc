@@ -9,6 +9,8 @@
 #include <fstream>
 #include <sstream>
 
+#include "core/agent/warden/wire.h"
+
 namespace wherry::warden {
 namespace {
 
@@ -89,6 +91,55 @@ TEST_CASE("a record comes out as it went in") {
   CHECK(r.log_max_files == 4);
   CHECK(r.bind_address == "127.0.0.9");
   CHECK(r.privileged_port_offset == 6);
+}
+
+TEST_CASE("what execs get is kept; records from before there were execs are read too") {
+  const Directory dir;
+  Record record = Sample("new", 0);
+  record.env = {{"A", "1"}, {"B", ""}};
+  record.working_directory = "/somewhere";
+  record.run_as_user = 7;
+  record.run_as_group = -1;
+  {
+    Journal journal;
+    std::vector<Record> none;
+    REQUIRE(journal.Open(dir.fd.get(), &none) == 0);
+    REQUIRE(journal.Put(record) == 0);
+  }
+  Journal journal;
+  std::vector<Record> records;
+  REQUIRE(journal.Open(dir.fd.get(), &records) == 0);
+  REQUIRE(records.size() == 1);
+  CHECK(records[0].env == record.env);
+  CHECK(records[0].working_directory == "/somewhere");
+  CHECK(records[0].run_as_user == 7);
+  CHECK(records[0].run_as_group == -1);
+
+  // The same record without the fields of version 2.
+  Encoder old;
+  old.U8(1);
+  old.Str(Encode(Sample("old", 0).state));
+  old.Str("boot");
+  for (uint64_t number : {5, 6, 1, 2}) old.U64(number);
+  old.Str("/log");
+  old.I64(3);
+  old.U32(4);
+  old.Str("127.0.0.9");
+  old.U32(6);
+  Encoder framed;
+  framed.U32(static_cast<uint32_t>(old.bytes().size()));
+  framed.U32(Crc32(old.bytes()));
+  std::ofstream(dir.path + "/warden.journal", std::ios::app) << framed.bytes() << old.bytes();
+  Journal again;
+  records.clear();
+  REQUIRE(again.Open(dir.fd.get(), &records) == 0);
+  REQUIRE(records.size() == 2);
+  for (const Record& each : records) {
+    if (each.state.id != "old") continue;
+    CHECK(each.privileged_port_offset == 6);
+    CHECK(each.env.empty());
+    CHECK(each.run_as_user == -1);
+  }
 }
 
 TEST_CASE("a torn end is cut off, what was before it counts and what comes after it too") {

@@ -97,10 +97,22 @@ TEST_CASE("states come out as they went in") {
   CHECK(states[1].oom_killed);
 }
 
+TEST_CASE("usages come out as they went in") {
+  std::vector<ProcessUsage> usages;
+  REQUIRE(Decode(Encode(std::vector<ProcessUsage>{{"a", 5, 6, 7, 8}, {"b", -1, 1, 2, 3}}), &usages));
+  REQUIRE(usages.size() == 2);
+  CHECK(usages[0].id == "a");
+  CHECK(usages[0].started_at == 5);
+  CHECK(usages[0].cpu_us == 6);
+  CHECK(usages[0].memory_bytes == 7);
+  CHECK(usages[0].processes == 8);
+  CHECK(usages[1].started_at == -1);
+}
+
 TEST_CASE("every truncation is refused, more at the end is not") {
   const std::string spawn = Encode(Sample());
   SpawnRequest request;
-  // What version 1 wrote ends where the confinement begins.
+  // What version 2 wrote ends where the confinement begins.
   const size_t first_version = spawn.size() - Encode(Sample().confinement).size() - 4;
   for (size_t size = 0; size < spawn.size(); ++size)
     CHECK(Decode(std::string_view(spawn).substr(0, size), &request) == (size == first_version));
@@ -194,6 +206,56 @@ TEST_CASE("descriptors arrive with their frames") {
   }
   CHECK(number == 3);
   CHECK_FALSE(to.TakeAttached().valid());
+}
+
+TEST_CASE("an exec and its three descriptors arrive together") {
+  int ends[2];
+  REQUIRE(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, ends) == 0);
+  Connection from{Fd(ends[0])}, to{Fd(ends[1])};
+  ExecRequest request;
+  request.container_id = "uid/c/0";
+  request.exec_id = "e1";
+  request.argv = {"sh", "", "-c"};
+  request.tty = true;
+  request.attached = 5;
+  int pipes[2][2];
+  std::vector<Fd> ours;
+  for (auto& p : pipes) {
+    REQUIRE(pipe(p) == 0);
+    ours.emplace_back(p[1]);
+  }
+  from.Send(MessageType::kExec, 3, Encode(request), std::move(ours));
+  from.Send(MessageType::kExec, 4, Encode(ExecRequest{}), std::vector<Fd>{});
+  REQUIRE(to.Receive());
+  const auto frame = to.Next();
+  REQUIRE(frame);
+  ExecRequest got;
+  REQUIRE(Decode(frame->payload, &got));
+  CHECK(got.container_id == "uid/c/0");
+  CHECK(got.exec_id == "e1");
+  CHECK(got.argv == request.argv);
+  CHECK(got.tty);
+  CHECK(got.attached == 5);
+  const std::vector<Fd> fds = to.TakeAllAttached();
+  REQUIRE(fds.size() == 2);
+  for (int i = 0; i < 2; ++i) {
+    CHECK(write(fds[static_cast<size_t>(i)].get(), "x", 1) == 1);
+    char byte = 0;
+    CHECK(read(pipes[i][0], &byte, 1) == 1);
+    close(pipes[i][0]);
+  }
+  CHECK(to.TakeAllAttached().empty());
+
+  ExecEnd end;
+  REQUIRE(Decode(Encode(ExecEnd{"e", 137, 9}), &end));
+  CHECK(end.exec_id == "e");
+  CHECK(end.exit_code == 137);
+  CHECK(end.signal == 9);
+  ExecReply reply;
+  REQUIRE(Decode(Encode(ExecReply{"why", "because", -3}), &reply));
+  CHECK(reply.reason == "why");
+  CHECK(reply.message == "because");
+  CHECK(reply.pid == -3);
 }
 
 TEST_CASE("a peer that does not read is given up, not buffered without end") {
