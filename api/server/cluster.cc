@@ -25,6 +25,7 @@
 #include "api/http/server.h"
 #include "api/rest/api.h"
 #include "api/server/log_handler.h"
+#include "api/server/metrics_handler.h"
 #include "core/agent/runtime/process_runtime.h"
 #include "core/agent/simulation.h"
 #include "core/agent/warden/confinement.h"
@@ -390,6 +391,7 @@ Result<std::unique_ptr<Cluster>> Cluster::Open(ClusterOptions options) {
   state->api = std::make_unique<Api>(state->plane->registry(), state->io.get_executor(), std::move(api));
   AddBuiltInSubresources(*state->api, state->plane->registry());
   AddLogHandler(*state->api, *state->plane);
+  AddMetricsHandlers(*state->api, *state->plane);
   state->api->AddReadyCheck("ping", [] { return true; });
   state->api->AddReadyCheck("bootstrap", [self] { return self->bootstrapped; });
 

@@ -58,6 +58,7 @@ Result<std::unique_ptr<ControlPlane>> ControlPlane::Open(ControlPlaneOptions opt
   ContainerRuntime& processes = plane->options_.processes ? *plane->options_.processes() : plane->stand_in_;
   plane->agents_ = std::make_unique<NodeAgentPool>(plane->ContextFor("node-agent"), plane->options_.agent, processes,
                                                    plane->simulated_);
+  plane->usage_ = std::make_unique<UsageMeter>(clock, *plane->cache_, processes);
   return plane;
 }
 
