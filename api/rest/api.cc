@@ -44,7 +44,8 @@ bool ParseResourcePath(const std::vector<std::string_view>& segments, ResourcePa
   out->plural = piece(at);
   out->name = piece(at + 1);
   out->subresource = piece(at + 2);
-  return segments.size() <= at + 3;
+  // What follows "proxy" is the path of the one behind it.
+  return segments.size() <= at + 3 || out->subresource == "proxy";
 }
 
 // The verb that discovery would have to name, "" when no such request exists.
@@ -73,6 +74,10 @@ Api::Api(Registry& registry, asio::any_io_executor executor, ApiOptions options)
 void Api::AddSubresource(std::string resource, std::string subresource, std::string method,
                          SubresourceHandler handler) {
   subresources_[resource + "/" + subresource + " " + method] = std::move(handler);
+}
+
+void Api::AddMeasured(std::string resource, SubresourceHandler handler) {
+  measured_[std::move(resource)] = std::move(handler);
 }
 
 void Api::AddReadyCheck(std::string name, std::function<bool()> ready) {
@@ -108,8 +113,22 @@ Task<> Api::Handle(http::ExchangePtr exchange) {
   ResourcePath path;
   if (!ParseResourcePath(request.segments(), &path))
     co_return exchange->Respond(http::Response::Text(404, "404 page not found\n"));
-  // Reviews and bindings are stored nowhere.
-  if (registry_.catalog().FindVirtual(path.group, path.version, path.plural)) {
+  // Reviews, bindings and measurements are stored nowhere.
+  if (const Kind* virtual_kind = registry_.catalog().FindVirtual(path.group, path.version, path.plural)) {
+    if (const auto measured = measured_.find(virtual_kind->resource); measured != measured_.end()) {
+      if (request.method() != "GET" || (!path.name.empty() && virtual_kind->namespaced && path.ns.empty()))
+        co_return RespondStatus(*exchange, WrongMethod());
+      if (!path.subresource.empty() || (!path.ns.empty() && !virtual_kind->namespaced))
+        co_return RespondStatus(*exchange, UnknownPath());
+      auto call = std::make_shared<Call>();
+      call->exchange = std::move(exchange);
+      call->kind = virtual_kind;
+      call->ns = path.ns;
+      call->name = path.name;
+      call->identity = std::move(identity);
+      co_await measured->second(std::move(call));
+      co_return;
+    }
     if (!path.name.empty()) co_return RespondStatus(*exchange, UnknownPath());
     co_await PostVirtual(std::move(exchange), path.group, path.version, path.plural, path.ns, std::move(identity));
     co_return;

@@ -32,6 +32,9 @@ class Api {
 
   // Adds or replaces a handler. `method` as on the wire.
   void AddSubresource(std::string resource, std::string subresource, std::string method, SubresourceHandler handler);
+  // Answers GETs of a kind that is measured rather than stored: metrics.k8s.io. `resource` is qualified:
+  // nodes.metrics.k8s.io.
+  void AddMeasured(std::string resource, SubresourceHandler handler);
   // A named condition of /readyz; all must be true.
   void AddReadyCheck(std::string name, std::function<bool()> ready);
   void set_server_address(std::string address) {
@@ -69,6 +72,7 @@ class Api {
   ListPages pages_;
   std::map<std::string, Document> documents_;               // made when first asked for; the catalog does not change
   std::map<std::string, SubresourceHandler> subresources_;  // "pods/log GET"
+  std::map<std::string, SubresourceHandler> measured_;      // "nodes.metrics.k8s.io"
   std::map<std::string, std::function<bool()>> ready_checks_;
 };
 

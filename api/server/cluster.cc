@@ -26,10 +26,12 @@
 #include "api/manifests/folder.h"
 #include "api/rest/api.h"
 #include "api/server/log_handler.h"
+#include "api/server/metrics_handler.h"
 #include "api/server/startup_memory.h"
 #include "api/server/stream_handlers.h"
 #include "core/agent/runtime/process_runtime.h"
 #include "core/agent/simulation.h"
+#include "core/agent/warden/confinement.h"
 #include "core/control_plane/control_plane.h"
 #include "core/kinds/resources.h"
 #include "core/runtime/object_view.h"
@@ -211,8 +213,8 @@ Task<> Cluster::State::Begin() {
   bootstrapped = true;
   WatchNodes();
   if (options.manifests.empty()) co_return;
-  manifests = std::make_unique<ManifestFolder>(plane->ContextFor("manifests"), plane->registry().catalog(),
-                                               options.manifests);
+  manifests =
+      std::make_unique<ManifestFolder>(plane->ContextFor("manifests"), plane->registry().catalog(), options.manifests);
   co_await manifests->Start();
 }
 
@@ -343,6 +345,7 @@ Result<std::unique_ptr<Cluster>> Cluster::Open(ClusterOptions options) {
     plane.agent.first_block = FirstBlock(options.data_dir);
   }
   plane.agent.privileged_port_offset = ::geteuid() == 0 ? 0 : kPortOffset;
+  plane.agent.no_mounts = warden::HostFacilities().no_mounts;
   const Result<Cidr> services = ServiceRange(options);
   if (!services.ok()) return services.status();
   plane.services.network = services->base;
@@ -401,6 +404,7 @@ Result<std::unique_ptr<Cluster>> Cluster::Open(ClusterOptions options) {
   AddBuiltInSubresources(*state->api, state->plane->registry());
   AddLogHandler(*state->api, *state->plane);
   AddStreamHandlers(*state->api, *state->plane, state->io.get_executor(), *state->clock);
+  AddMetricsHandlers(*state->api, *state->plane);
   state->api->AddReadyCheck("ping", [] { return true; });
   state->api->AddReadyCheck("bootstrap", [self] { return self->bootstrapped; });
 

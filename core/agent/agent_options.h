@@ -19,7 +19,9 @@ struct AgentOptions {
   // Added to ports below 1024 that pods may not bind: 0 as root, else 8000.
   int privileged_port_offset = 0;
   std::string service_host, service_port;  // KUBERNETES_SERVICE_HOST and _PORT: where pods reach the API; "" = not told
-  TokenSource tokens;                      // for projected service account tokens; empty = none are issued
+  // Why volumes cannot be mounted at their mountPath here; "" = they are. See warden::HostFacilities.
+  std::string no_mounts;
+  TokenSource tokens;  // for projected service account tokens; empty = none are issued
   PressureThresholds pressure;
 
   // Leases of nodes with real processes, as the kubelet's defaults.

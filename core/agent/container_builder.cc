@@ -9,6 +9,8 @@
 #include <fstream>
 #include <nlohmann/json.hpp>
 
+#include "core/agent/container_confinement.h"
+#include "core/agent/container_files.h"
 #include "core/agent/images.h"
 #include "core/agent/pod_env.h"
 #include "core/agent/service_env.h"
@@ -66,12 +68,14 @@ class Builder {
         directory_(site.directory / name_) {}
 
   Result<BuiltContainer> Build() {
-    Status step = FindItsImage();
+    Status step = ChooseLevel();
+    if (step.ok()) step = FindItsImage();
     if (step.ok()) step = MakeDirectories();
     if (step.ok()) step = MakeEnvironment();
     if (step.ok()) step = MakeCommand();
     if (step.ok()) step = WriteImageFiles();
     if (step.ok()) step = ChooseUser();
+    if (step.ok()) step = Mount();
     if (!step.ok()) return step;
     ContainerSpec& spec = built_.spec;
     spec.id = StringAt(pod_, "metadata.uid") + "/" + name_ + "/" + std::to_string(attempt_);
@@ -89,6 +93,26 @@ class Builder {
     if (!annotations || !annotations->is_object()) return "";
     auto it = annotations->find(key);
     return it != annotations->end() && it->is_string() ? it->get<std::string>() : "";
+  }
+
+  Status ChooseLevel() {
+    const Result<bool> sandbox = WantsSandbox(cache_, pod_);
+    if (!sandbox.ok()) return sandbox.status();
+    sandbox_ = *sandbox;
+    mounted_ = sandbox_ || options_.no_mounts.empty();
+    built_.spec.confinement.sandbox = sandbox_;
+    PlanLimits(container_, built_.spec.confinement);
+    return {};
+  }
+
+  // Whether the path is a volume's, which only the container will see.
+  bool InVolume(const std::string& path) const {
+    if (!mounted_) return false;
+    for (const Json& mount : ListAt(container_, "volumeMounts")) {
+      const std::string target = StringAt(mount, "mountPath");
+      if (path == target || path.starts_with(target.ends_with('/') ? target : target + "/")) return true;
+    }
+    return false;
   }
 
   Status FindItsImage() {
@@ -113,7 +137,8 @@ class Builder {
     std::string wanted = StringAt(container_, "workingDir");
     if (wanted.empty() && image_) wanted = image_->working_dir;
     fs::path working = wanted.empty() ? directory_ : fs::path(wanted);
-    if (!error && !fs::is_directory(working, error)) {
+    const bool its_own = !wanted.empty() && (sandbox_ || InVolume(wanted));
+    if (!error && !its_own && !fs::is_directory(working, error)) {
       // A directory of the image's that this machine does not have: the container gets its own.
       working = directory_ / working.relative_path();
       error.clear();
@@ -161,13 +186,19 @@ class Builder {
     return AddMounts();
   }
 
-  // In this release a volume lives below the pod's directory: variables tell where, and mount paths in what the pod
-  // itself wrote are replaced by the place.
+  // Variables tell where volumes are. Where they cannot be mounted that is below the pod's directory, and mount paths
+  // in what the pod itself wrote are replaced by the place.
   Status AddMounts() {
-    for (const auto& [volume, path] : site_.volumes) env_.emplace_back("WHERRY_VOLUME_" + VariableName(volume), path);
+    if (!sandbox_) {
+      for (const auto& [volume, path] : site_.volumes) env_.emplace_back("WHERRY_VOLUME_" + VariableName(volume), path);
+    }
     Result<MountMap> mounts = ContainerMounts(container_, site_.volumes, env_);
     if (!mounts.ok()) return mounts.status();
     mounts_ = std::move(*mounts);
+    if (mounted_) {
+      built_.spec.confinement.mounts = PlanMounts(pod_, container_, mounts_);
+      for (auto& [path, place] : mounts_) place = path;
+    }
     std::string listing;
     for (const auto& [path, place] : mounts_) listing += (listing.empty() ? "" : "\n") + path + "=" + place;
     if (!listing.empty()) env_.emplace_back("WHERRY_MOUNTS", listing);
@@ -178,6 +209,11 @@ class Builder {
           if (mounted == path) SetVariable(env_, "WHERRY_VOLUME_" + VariableName(StringAt(mount, "name")), place);
         }
       }
+    }
+    if (mounted_) return {};
+    if (!mounts_.empty()) {
+      built_.notes.push_back("volumes of container " + name_ +
+                             " are not at their mountPath, WHERRY_VOLUME_... say where: " + options_.no_mounts);
     }
     NoteReadOnlyClaims();
     AddTerminationFile();
@@ -267,9 +303,8 @@ class Builder {
 
   // securityContext, then the image's user. Only root can become somebody else; others run everything as themselves.
   Status ChooseUser() {
-    int64_t user = IntAt(container_, "securityContext.runAsUser", IntAt(pod_, "spec.securityContext.runAsUser", -1));
-    int64_t group = IntAt(container_, "securityContext.runAsGroup", IntAt(pod_, "spec.securityContext.runAsGroup", -1));
-    if (user < 0 && image_ && !image_->user.empty() && geteuid() == 0) {
+    int64_t user = -1, group = -1;
+    if (image_ && !image_->user.empty() && geteuid() == 0) {
       const std::string& text = image_->user;
       if (std::from_chars(text.data(), text.data() + text.size(), user).ptr != text.data() + text.size()) {
         const passwd* entry = getpwnam(text.c_str());
@@ -277,24 +312,46 @@ class Builder {
           return ContainerRefusal("CreateContainerError",
                                   "unable to find user " + text + ": no matching entries in passwd file");
         user = entry->pw_uid;
-        if (group < 0) group = entry->pw_gid;
+        group = entry->pw_gid;
       }
     }
-    if (user < 0 && group < 0) return {};
-    if (geteuid() != 0) {
-      if (user >= 0 && user != static_cast<int64_t>(geteuid())) {
-        built_.notes.push_back("container " + name_ + " asks to run as user " + std::to_string(user) +
-                               "; without root it runs as " + UserName());
-      }
-      return {};
-    }
-    built_.spec.run_as_user = user;
-    built_.spec.run_as_group = group >= 0 ? group : user;
-    if (user > 0 &&
-        chown(directory_.c_str(), static_cast<uid_t>(user), static_cast<gid_t>(built_.spec.run_as_group)) != 0) {
+    const AgentUser agent{geteuid(), getegid()};
+    const Status planned = PlanSecurity(pod_, container_, agent, user, group, built_.spec, built_.notes);
+    if (!planned.ok()) return planned;
+    const int64_t runs_as = built_.spec.run_as_user;
+    if (agent.root() && runs_as > 0 &&
+        chown(directory_.c_str(), static_cast<uid_t>(runs_as), static_cast<gid_t>(built_.spec.run_as_group)) != 0) {
       return ContainerRefusal("CreateContainerError",
-                              "cannot give " + directory_.string() + " to user " + std::to_string(user));
+                              "cannot give " + directory_.string() + " to user " + std::to_string(runs_as));
     }
+    return GiveToGroup(pod_, site_.volumes);
+  }
+
+  // What is mounted besides the volumes. A volume that is the host's at its own place needs nothing.
+  Status Mount() {
+    warden::Confinement& confinement = built_.spec.confinement;
+    if (!mounted_) return {};
+    for (warden::Mount& mount : confinement.mounts) {
+      std::error_code error;
+      if (fs::exists(mount.source, error)) continue;
+      // A hostPath whose type asks for no check.
+      built_.notes.push_back(mount.source + " does not exist on this machine: container " + name_ +
+                             " sees an empty directory at " + mount.target);
+      mount.source = (site_.directory / "absent").string();
+      fs::create_directories(mount.source, error);
+    }
+    const Status added = AddHostFiles(cache_, pod_, site_, options_.privileged_port_offset, built_);
+    if (!added.ok()) return added;
+    if (sandbox_) {
+      confinement.hostname = PodHostname(pod_, site_);
+      confinement.hidden = {fs::absolute(options_.data_dir).lexically_normal().string()};
+      confinement.mounts.push_back({directory_.string(), directory_.string(), false});
+    } else {
+      std::erase_if(confinement.mounts,
+                    [](const auto& mount) { return mount.source == mount.target && !mount.read_only; });
+    }
+    std::sort(confinement.mounts.begin(), confinement.mounts.end(),
+              [](const auto& a, const auto& b) { return a.target < b.target; });
     return {};
   }
 
@@ -312,6 +369,8 @@ class Builder {
   std::vector<std::string> command_;
   Environment env_;
   MountMap mounts_;
+  bool sandbox_ = false;
+  bool mounted_ = false;  // volumes will be at their mountPath
   bool translate_ = false;
   BuiltContainer built_;
 };

@@ -7,6 +7,7 @@
 #include <utility>
 #include <vector>
 
+#include "core/agent/warden/confinement.h"
 #include "core/agent/warden/fd.h"
 #include "core/runtime/task.h"
 #include "core/runtime/time.h"
@@ -34,6 +35,7 @@ struct ContainerSpec {
   // Added to ports below 1024 that this user may not bind (0 = refuse them as the kernel does).
   int privileged_port_offset = 0;
   int64_t run_as_user = -1, run_as_group = -1;  // -1 = ours
+  warden::Confinement confinement;              // volumes at their places, the sandbox, limits; plain = a plain process
 };
 
 // What became of a container that was once started.
@@ -42,10 +44,11 @@ struct ContainerState {
   bool running = false;
   int pid = 0;  // of the container's first process
   Time started_at{};
-  Time finished_at{};  // when not running
-  int exit_code = 0;   // when not running: the status, or 128+signal
-  int signal = 0;      // that ended it, or 0
-  bool lost = false;   // the exit status could not be learnt (reboot, warden gone): treat as failed, exit_code 255
+  Time finished_at{};       // when not running
+  int exit_code = 0;        // when not running: the status, or 128+signal
+  int signal = 0;           // that ended it, or 0
+  bool lost = false;        // the exit status could not be learnt (reboot, warden gone): treat as failed, exit_code 255
+  bool oom_killed = false;  // it was ended because it used more memory than its limit
   std::string steered_note;  // e.g. "port 80 is served on port 8080: …"; "" = nothing to say
 };
 
@@ -62,6 +65,15 @@ struct ExecSpec {
 struct ExecResult {
   int exit_code = 0;  // the status, or 128+signal
   int signal = 0;     // that ended it, or 0
+};
+
+// What a running container takes.
+struct ContainerUsage {
+  std::string id;
+  Time started_at{};
+  Duration cpu{};             // since its start, of the processes that live and those they waited for
+  uint64_t memory_bytes = 0;  // in use: what could be dropped is not counted, where the kernel tells
+  uint32_t processes = 0;
 };
 
 // Runs containers for one or many node agents: real processes behind the warden, or simulated ones on the clock.
@@ -88,6 +100,8 @@ class ContainerRuntime {
   virtual Task<Status> StopExec(std::string exec_id) = 0;
   // Every container that was started and not removed, also by an earlier server over the same data directory.
   virtual Task<std::vector<ContainerState>> List() = 0;
+  // What the running containers take at this moment. It costs a look at every process: keep the answer for a while.
+  virtual Task<std::vector<ContainerUsage>> Usage() = 0;
   // Called on each exit.
   virtual void set_on_exit(std::function<void(const ContainerState&)> on_exit) = 0;
   // Called when a running container's steered_note has changed. Runtimes that have no such notes need not care.

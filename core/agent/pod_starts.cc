@@ -85,7 +85,10 @@ void PodWorker::ApplyExit(size_t i, Run& run, const ContainerState& state) {
   run.finished_at = state.finished_at;
   run.exit_code = state.lost ? 255 : state.exit_code;
   run.signal = state.signal;
-  run.reason = state.lost ? "ContainerStatusUnknown" : state.exit_code == 0 ? "Completed" : "Error";
+  run.reason = state.lost             ? "ContainerStatusUnknown"
+               : state.oom_killed     ? "OOMKilled"
+               : state.exit_code == 0 ? "Completed"
+                                      : "Error";
   if (state.lost) run.message = "The exit status of the container could not be learnt";
   probes_[i].reset();
   if (site_->simulated() || state.lost) return;

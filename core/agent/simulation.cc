@@ -3,6 +3,7 @@
 #include <charconv>
 #include <nlohmann/json.hpp>
 
+#include "core/kinds/quantity.h"
 #include "core/runtime/object_view.h"
 
 namespace wherry {
@@ -72,6 +73,15 @@ Result<ContainerSimulation> ParseSimulation(const Json& behaviour) {
   if (FindPath(behaviour, "exitCode")) out.exit_code = static_cast<int>(IntAt(behaviour, "exitCode"));
   if (FindPath(behaviour, "exitAfter") && !out.exit_code) out.exit_code = 0;
   out.stop_exit_code = static_cast<int>(IntAt(behaviour, "stopExitCode", 0));
+  for (const char* field : {"cpu", "memory"}) {
+    if (!FindPath(behaviour, field)) continue;
+    const Result<Quantity> quantity = Quantity::Parse(StringAt(behaviour, field));
+    if (!quantity.ok())
+      return Status::BadRequest(std::string(kSimulateKey) + ": " + field +
+                                ": want a quantity such as \"250m\" or \"64Mi\"");
+    if (*field == 'c') out.cpu_milli = quantity->milli();
+    if (*field == 'm') out.memory_bytes = static_cast<uint64_t>(quantity->value());
+  }
   out.times = static_cast<int>(IntAt(behaviour, "times", -1));
   return out;
 }

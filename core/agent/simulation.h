@@ -28,7 +28,9 @@ struct ContainerSimulation {
   Duration stop_latency{0};        // between SIGTERM and the end
   bool ignores_term = false;       // only SIGKILL ends it
   int stop_exit_code = 0;          // after SIGTERM
-  int times = -1;                  // errors and exits happen on the first so many attempts; -1 = on all
+  int64_t cpu_milli = 0;           // what it takes, for metrics
+  uint64_t memory_bytes = 0;
+  int times = -1;  // errors and exits happen on the first so many attempts; -1 = on all
 };
 
 // How one probe or hook of a simulated container goes: well and at once, unless told otherwise.

@@ -33,6 +33,9 @@ std::vector<Row> Rows(const BootstrapAddresses& addresses) {
                   {{"metadata", {{"name", "system-node-critical"}}},
                    {"value", 2000001000},
                    {"description", "For pods that their node cannot do without."}}});
+  for (const char* level : {"host", "sandbox"}) {
+    rows.push_back({resources::kRuntimeClasses, "", {{"metadata", {{"name", level}}}, {"handler", level}}});
+  }
   rows.push_back({resources::kStorageClasses,
                   "",
                   {{"metadata",

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "core/agent/node_agent_pool.h"
+#include "core/agent/usage_meter.h"
 #include "core/control_plane/bootstrap.h"
 #include "core/controllers/controllers.h"
 #include "core/network/service_network.h"
@@ -61,6 +62,7 @@ class ControlPlane {
   NodeAgentPool& agents() { return *agents_; }
   Scheduler& scheduler() { return *scheduler_; }
   SimulatedRuntime& simulated() { return simulated_; }
+  UsageMeter& usage() { return *usage_; }
   // For a part that acts under its own name ("daemonset-controller").
   RuntimeContext ContextFor(const std::string& name);
 
@@ -85,6 +87,7 @@ class ControlPlane {
   SimulatedRuntime stand_in_;  // for options_.processes when there is none
   std::unique_ptr<Scheduler> scheduler_;
   std::unique_ptr<NodeAgentPool> agents_;
+  std::unique_ptr<UsageMeter> usage_;
   std::unique_ptr<ServiceNetwork> network_;
   Clock::TimerId compaction_ = 0;
 };

@@ -7,6 +7,7 @@
 #include "core/kinds/resources.h"
 #include "core/registry/limit_ranger.h"
 #include "core/registry/quota_admission.h"
+#include "core/registry/runtime_class_admission.h"
 #include "core/registry/storage_admission.h"
 #include "core/runtime/object_view.h"
 
@@ -160,6 +161,7 @@ void AddBuiltInAdmissions(Registry& registry) {
   registry.AddAdmission({"LimitRanger", LimitRanger});
   registry.AddAdmission({"ServiceAccount", ServiceAccount});
   registry.AddAdmission({"Priority", Priority});
+  registry.AddAdmission({"RuntimeClass", RuntimeClassOfPod});
   registry.AddAdmission({"DefaultTolerationSeconds", DefaultTolerationSeconds});
   registry.AddAdmission({"TaintNodesByCondition", TaintNodesByCondition});
   registry.AddAdmission({"DefaultStorageClass", AssignDefaultStorageClass});

@@ -43,6 +43,7 @@ struct Bench {
   std::string dir, prefix;
   int started = 0, ended = 0, count = 0;
   bool steered = false;
+  warden::Confinement confinement;
 
   ContainerSpec Spec(std::string id, std::vector<std::string> argv) const {
     ContainerSpec spec;
@@ -51,6 +52,7 @@ struct Bench {
     spec.working_directory = "/";
     spec.log_path = dir + "/log-" + spec.id;
     if (steered) spec.bind_address = "127.88.0.1";
+    spec.confinement = confinement;
     return spec;
   }
 
@@ -130,6 +132,27 @@ int main(int argc, char** argv) {
   bench.steered = true;
   const double steered = ContainersPerSecond(bench, "s", count, 8);
   printf("containers, 8, binds steered:  %8.0f per s  ratio %.2f\n", steered, steered / plain);
+
+  bench.steered = false;
+  struct Row {
+    const char* what;
+    std::vector<std::string> places;
+    bool sandbox;
+  };
+  const Row rows[] = {{"a volume over what is there: ", {"/srv"}, false},
+                      {"a volume at /etc/<missing>:  ", {"/etc/wherry-bench"}, false},
+                      {"a volume at /<missing>:      ", {"/wherry-bench"}, false},
+                      {"sandbox:                     ", {}, true}};
+  std::filesystem::create_directory(bench.dir + "/volume");
+  for (const Row& row : rows) {
+    bench.confinement = warden::Confinement();
+    bench.confinement.sandbox = row.sandbox;
+    for (const std::string& place : row.places)
+      bench.confinement.mounts.push_back({bench.dir + "/volume", place, false});
+    const double mounted = ContainersPerSecond(bench, "m" + std::to_string(&row - rows) + "-", count / 4, 8);
+    printf("%s   %8.0f per s  ratio %.2f\n", row.what, mounted, mounted / plain);
+  }
+  bench.confinement = warden::Confinement();
 
   bench.started = bench.count = bench.ended = 0;
   const auto start = SteadyClock::now();

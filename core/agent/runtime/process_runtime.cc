@@ -56,6 +56,7 @@ warden::SpawnRequest ToRequest(ContainerSpec spec) {
       static_cast<uint32_t>(spec.privileged_port_offset < 0 ? 0 : spec.privileged_port_offset);
   request.run_as_user = spec.run_as_user;
   request.run_as_group = spec.run_as_group;
+  request.confinement = std::move(spec.confinement);
   return request;
 }
 
@@ -89,6 +90,13 @@ int ProcessRuntime::warden_pid() const { return link_->warden_pid(); }
 Task<Result<ContainerState>> ProcessRuntime::Start(ContainerSpec spec) {
   const auto link = link_;
   std::string id = spec.id;
+  if (!spec.confinement.plain() && link->warden_version() != 0 &&
+      link->warden_version() < warden::kConfinementVersion) {
+    co_return Refusal(
+        Reason::kInternalError, "CreateContainerError",
+        "the warden of an older release still runs, and knows neither mounts nor sandboxes nor limits; it "
+        "ends when its last container does");
+  }
   const std::string payload = warden::Encode(ToRequest(std::move(spec)));
   std::function<void(Link::Answer)> start = [link, payload, id](Link::Answer answer) {
     link->Call(MessageType::kSpawn, payload, id, std::move(answer));
@@ -167,6 +175,24 @@ Task<std::vector<ContainerState>> ProcessRuntime::List() {
   std::vector<warden::ProcessState> states;
   if (got->ok() && warden::Decode(got->value(), &states)) {
     for (const warden::ProcessState& state : states) result.push_back(ToContainerState(state));
+  }
+  co_return result;
+}
+
+Task<std::vector<ContainerUsage>> ProcessRuntime::Usage() {
+  const auto link = link_;
+  std::vector<ContainerUsage> result;
+  if (link->warden_version() != 0 && link->warden_version() < warden::kConfinementVersion) co_return result;
+  std::function<void(Link::Answer)> start = [link](Link::Answer answer) {
+    link->Call(MessageType::kUsage, "", "", std::move(answer));
+  };
+  const std::shared_ptr<Payload> got = co_await Await(link->io().get_executor(), std::move(start));
+  std::vector<warden::ProcessUsage> usages;
+  if (got->ok() && warden::Decode(got->value(), &usages)) {
+    for (warden::ProcessUsage& usage : usages) {
+      result.push_back({std::move(usage.id), Time(std::chrono::microseconds(usage.started_at)),
+                        std::chrono::microseconds(usage.cpu_us), usage.memory_bytes, usage.processes});
+    }
   }
   co_return result;
 }

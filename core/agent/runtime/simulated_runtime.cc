@@ -169,6 +169,18 @@ Task<Status> SimulatedRuntime::StopExec(std::string exec_id) {
   co_return Status();
 }
 
+Task<std::vector<ContainerUsage>> SimulatedRuntime::Usage() {
+  std::vector<ContainerUsage> usages;
+  const Time now = clock_.Now();
+  for (const auto& [id, entry] : containers_) {
+    if (!entry.state.running) continue;
+    const Duration ran = now - entry.state.started_at;
+    usages.push_back({id, entry.state.started_at, Duration(ran.count() / 1000 * entry.behaviour.cpu_milli),
+                      entry.behaviour.memory_bytes, 1});
+  }
+  co_return usages;
+}
+
 Task<std::vector<ContainerState>> SimulatedRuntime::List() {
   std::vector<ContainerState> out;
   out.reserve(containers_.size());

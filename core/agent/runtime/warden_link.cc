@@ -38,6 +38,7 @@ ContainerState ToContainerState(const warden::ProcessState& state) {
   result.exit_code = state.exit_code;
   result.signal = state.signal;
   result.lost = state.lost;
+  result.oom_killed = state.oom_killed;
   result.steered_note = state.note;
   return result;
 }
@@ -184,6 +185,7 @@ void ProcessRuntime::Link::Handle(const warden::Frame& frame) {
     case MessageType::kNote:
     case MessageType::kKeepFd:
       return HandleEvent(frame);
+    case MessageType::kUsageReply:
     case MessageType::kListReply:
       if (frame.request == 0) return HandleList(frame.payload);
       return HandleReply(frame);

@@ -42,6 +42,8 @@ class ProcessRuntime::Link : public std::enable_shared_from_this<Link> {
 
   asio::io_context& io() { return io_; }
   int warden_pid() const { return ready_ ? warden_pid_ : 0; }
+  // The protocol version of the warden last greeted; 0 = none yet.
+  uint32_t warden_version() const { return warden_version_; }
   // The warden is meant to go: its end of the connection is no accident.
   void ExpectEnd() { expect_end_ = true; }
 

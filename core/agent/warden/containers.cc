@@ -12,7 +12,9 @@
 #include <ctime>
 #include <utility>
 
+#include "core/agent/warden/cgroups.h"
 #include "core/agent/warden/process_tree.h"
+#include "core/agent/warden/usage.h"
 
 namespace wherry::warden {
 namespace {
@@ -21,6 +23,8 @@ constexpr int kExitCodeLost = 255;
 // After this long the end is reported although something still lives: it has its SIGKILL, but sits in the kernel.
 constexpr int64_t kDrainLimitUs = 5'000'000;
 constexpr int64_t kLookAgainUs = 2'000;
+// Between looks at the memory of containers whose limit only we enforce.
+constexpr int64_t kMemoryLookUs = 1'000'000;
 
 int64_t MicrosOf(clockid_t clock) {
   timespec now{};
@@ -35,6 +39,11 @@ std::string Validate(const SpawnRequest& request) {
   if (request.argv.empty() || request.argv[0].empty()) return "no command specified";
   bool nul = HasNul(request.working_directory) || HasNul(request.log_path);
   for (const std::string& arg : request.argv) nul = nul || HasNul(arg);
+  for (const Mount& mount : request.confinement.mounts) {
+    nul = nul || HasNul(mount.source) || HasNul(mount.target);
+    if (mount.source.empty() || mount.source[0] != '/' || mount.target.empty() || mount.target[0] != '/')
+      return "mount \"" + mount.target + "\" is not absolute";
+  }
   for (const auto& [name, value] : request.env) {
     nul = nul || HasNul(name) || HasNul(value);
     if (name.empty() || name.find('=') != std::string::npos)
@@ -65,6 +74,7 @@ struct Containers::Container {
   LogWriter log;
   std::unique_ptr<BindSteering> steering;
   Fd listener;
+  bool memory_watched = false;
   int64_t drain_deadline_us = 0;
   int empty_looks = 0;
 };
@@ -162,6 +172,8 @@ void Containers::Spawn(SpawnRequest request, uint64_t client, SpawnDone done) {
   record.tag = NewTag();
   Birth birth;
   error = Fork(request, record.tag, inheritance_, &birth);
+  if (error != 0 && request.confinement.sandbox)
+    return refuse("CreateContainerError", std::string("sandbox: namespaces: ") + strerror(error));
   if (error != 0) return refuse("RunContainerError", std::string("fork: ") + strerror(error));
   record.state.id = request.id;
   record.state.running = true;
@@ -179,9 +191,13 @@ void Containers::Spawn(SpawnRequest request, uint64_t client, SpawnDone done) {
   record.working_directory = request.working_directory;
   record.run_as_user = request.run_as_user;
   record.run_as_group = request.run_as_group;
+  record.confinement = request.confinement;
+  record.confinement.mounts.clear();
+  record.cgroups = MakeCgroups(request.confinement, record.tag, birth.pid);
   error = journal_.Put(record);
   if (error != 0) {
     // Closing the status socket ends the child: it must not run when nobody would know.
+    stale_cgroups_.insert(stale_cgroups_.end(), record.cgroups.begin(), record.cgroups.end());
     return refuse("CreateContainerError", std::string("journal: ") + strerror(error));
   }
 
@@ -193,6 +209,7 @@ void Containers::Spawn(SpawnRequest request, uint64_t client, SpawnDone done) {
   c.spawn_client = client;
   c.birth = std::move(birth);
   by_pid_[c.birth.pid] = &c;
+  WatchMemory(c);
   SetUpSteering(c);
   for (int i = 0; i < 2; ++i) {
     c.logs[i] = std::move(c.birth.log[i]);
@@ -200,6 +217,13 @@ void Containers::Spawn(SpawnRequest request, uint64_t client, SpawnDone done) {
   }
   poller_.Add(c.birth.status.get(), Source::kBirth, c.serial);
   Go(c.birth);
+}
+
+// Without a control group the limit is kept by looking, once a second: a program that grows faster is ended late.
+void Containers::WatchMemory(Container& c) {
+  c.memory_watched = c.record.confinement.memory_limit > 0 && !HasMemoryLimit(c.record.cgroups);
+  if (!c.memory_watched) return;
+  if (watched_memory_++ == 0) next_memory_look_us_ = MicrosOf(CLOCK_MONOTONIC) + kMemoryLookUs;
 }
 
 void Containers::SetUpSteering(Container& c) {
@@ -222,7 +246,7 @@ void Containers::ReadBirth(Container& c) {
         AddNote(c, std::string("ports are not steered to the pod's address: seccomp: ") + strerror(news.error));
         break;
       case BirthNews::kFailed:
-        return FailBirth(c, news.message);
+        return FailBirth(c, news);
       case BirthNews::kRunning: {
         c.phase = Phase::kRunning;
         Close(c.birth.status);
@@ -236,14 +260,15 @@ void Containers::ReadBirth(Container& c) {
   }
 }
 
-void Containers::FailBirth(Container& c, const std::string& message) {
+void Containers::FailBirth(Container& c, const BirthNews& news) {
   SpawnReply reply;
-  reply.reason = "RunContainerError";
-  reply.message = message;
+  reply.reason = news.not_made ? "CreateContainerError" : "RunContainerError";
+  reply.message = news.message;
   const SpawnDone done = std::move(c.spawn_done);
   const std::vector<Done> removals = std::move(c.remove_done);
   by_pid_.erase(c.record.state.pid);  // its exit is nobody's
   for (Fd* watched : {&c.birth.status, &c.logs[0], &c.logs[1], &c.listener}) Close(*watched);
+  LetGoOfLimits(c);
   Forget(c);
   done(reply);
   for (const Done& removal : removals) removal("");
@@ -401,6 +426,7 @@ void Containers::Adopt(Record record) {
       if (c.logs[i].valid()) poller_.Add(c.logs[i].get(), i == 0 ? Source::kStdout : Source::kStderr, c.serial);
     }
   }
+  WatchMemory(c);
   if (!alive) return MainEnded(c, kExitCodeLost, 0, true);
   SetUpSteering(c);
   poller_.Add(c.pidfd.get(), Source::kAdopted, c.serial);
@@ -438,6 +464,8 @@ void Containers::MainEnded(Container& c, int exit_code, int signal, bool lost) {
   c.record.state.exit_code = exit_code;
   c.record.state.signal = signal;
   c.record.state.lost = lost;
+  // As the kernel's own: the program was killed, and not by us or somebody else.
+  if (exit_code == 128 + SIGKILL && OomKills(c.record.cgroups) > 0) c.record.state.oom_killed = true;
   c.phase = Phase::kDraining;
   c.drain_deadline_us = MicrosOf(CLOCK_MONOTONIC) + kDrainLimitUs;
   draining_.push_back(c.serial);
@@ -478,13 +506,60 @@ void Containers::CheckDraining() {
   next_look_us_ = now + kLookAgainUs;
 }
 
+void Containers::LetGoOfLimits(Container& c) {
+  if (std::exchange(c.memory_watched, false)) --watched_memory_;
+  stale_cgroups_.insert(stale_cgroups_.end(), c.record.cgroups.begin(), c.record.cgroups.end());
+  c.record.cgroups.clear();
+  DropStaleCgroups();
+}
+
+void Containers::DropStaleCgroups() {
+  stale_cgroups_.erase(std::remove_if(stale_cgroups_.begin(), stale_cgroups_.end(),
+                                      [](const std::string& path) { return RemoveCgroups({path}); }),
+                       stale_cgroups_.end());
+}
+
+void Containers::CheckMemory() {
+  next_memory_look_us_ = MicrosOf(CLOCK_MONOTONIC) + kMemoryLookUs;
+  auto used = LookAtTags();
+  for (const auto& [id, c] : by_id_) {
+    if (!c->memory_watched || c->phase != Phase::kRunning) continue;
+    const TaggedUsage& usage = used[c->record.tag];
+    const auto limit = static_cast<uint64_t>(c->record.confinement.memory_limit);
+    // Resident sets count what programs share as often as they share it.
+    if (usage.memory_bytes <= limit || ProportionalMemory(usage.pids) <= limit) continue;
+    c->record.state.oom_killed = true;
+    Signal(id, SIGKILL);
+  }
+}
+
+std::vector<ProcessUsage> Containers::Usage() const {
+  auto used = LookAtTags();
+  std::vector<ProcessUsage> usages;
+  for (const auto& [id, c] : by_id_) {
+    if (c->phase != Phase::kRunning) continue;
+    const TaggedUsage& usage = used[c->record.tag];
+    const int64_t in_group = MemoryInUse(c->record.cgroups);
+    usages.push_back({id, c->record.state.started_at, usage.cpu_us,
+                      in_group >= 0 ? static_cast<uint64_t>(in_group) : usage.memory_bytes, usage.processes});
+  }
+  return usages;
+}
+
 void Containers::Tick() {
+  if (watched_memory_ > 0 && MicrosOf(CLOCK_MONOTONIC) >= next_memory_look_us_) CheckMemory();
+  if (!stale_cgroups_.empty()) DropStaleCgroups();
   if (!draining_.empty() && MicrosOf(CLOCK_MONOTONIC) >= next_look_us_) CheckDraining();
 }
 
 int Containers::TimeoutMs() const {
-  if (draining_.empty()) return -1;
-  return static_cast<int>(std::max<int64_t>(0, (next_look_us_ - MicrosOf(CLOCK_MONOTONIC) + 999) / 1000));
+  int64_t next = INT64_MAX;
+  if (!draining_.empty()) next = next_look_us_;
+  if (watched_memory_ > 0) next = std::min(next, next_memory_look_us_);
+  const int64_t now = MicrosOf(CLOCK_MONOTONIC);
+  if (!stale_cgroups_.empty()) next = std::min(next, now + kMemoryLookUs);
+  if (next == INT64_MAX) return -1;
+  return static_cast<int>(std::max<int64_t>(0, (next - now + 999) / 1000));
 }
 
 void Containers::Finish(Container& c) {
@@ -500,6 +575,7 @@ void Containers::Finish(Container& c) {
   c.phase = Phase::kEnded;
   c.record.state.running = false;
   --alive_;
+  LetGoOfLimits(c);
   Save(c);
   const ProcessState state = c.record.state;
   const std::vector<Done> removals = std::move(c.remove_done);

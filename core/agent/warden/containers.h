@@ -53,6 +53,8 @@ class Containers {
   void Remove(const std::string& id, Done done);
   void KillAll();
   std::vector<ProcessState> List() const;
+  // What the running ones take now: a look at every process of the machine.
+  std::vector<ProcessUsage> Usage() const;
 
   // The descriptors a server has to keep, and gives back after a crash of the warden.
   void ForEachListener(const std::function<void(const std::string& id, int listener)>& fn) const;
@@ -84,11 +86,15 @@ class Containers {
   void SetUpSteering(Container& c);
   void WatchListener(Container& c, Fd listener);
   void ReadBirth(Container& c);
-  void FailBirth(Container& c, const std::string& message);
+  void FailBirth(Container& c, const BirthNews& news);
   void ReadLog(Container& c, Stream stream, bool to_the_end);
   void AddNote(Container& c, const std::string& note);
   void MainEnded(Container& c, int exit_code, int signal, bool lost);
   void CheckDraining();
+  void CheckMemory();
+  void WatchMemory(Container& c);
+  void LetGoOfLimits(Container& c);
+  void DropStaleCgroups();
   void Finish(Container& c);
   void Forget(Container& c);
   void Save(const Container& c);
@@ -105,6 +111,9 @@ class Containers {
   std::unordered_map<pid_t, Container*> by_pid_;  // first processes that are our children and not yet reaped
   std::vector<uint64_t> draining_;
   int64_t next_look_us_ = 0;  // monotonic, when draining_ is not empty
+  int watched_memory_ = 0;    // containers with a memory limit that no control group enforces
+  int64_t next_memory_look_us_ = 0;
+  std::vector<std::string> stale_cgroups_;  // of ended containers, not yet empty
   size_t alive_ = 0;
 };
 

@@ -54,6 +54,7 @@ void Execs::Start(const ExecRequest& request, std::vector<Fd> stdio, uint64_t cl
   exec.request.bind_address = container->bind_address;
   exec.request.run_as_user = container->run_as_user;
   exec.request.run_as_group = container->run_as_group;
+  exec.request.confinement = container->confinement;
   if (request.tty) {
     // As the tools of the trade do: what runs in a terminal wants to know which.
     bool has_term = false;

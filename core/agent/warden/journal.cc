@@ -37,6 +37,9 @@ std::string EncodeRecord(const Record& record) {
   out.Str(record.working_directory);
   out.I64(record.run_as_user);
   out.I64(record.run_as_group);
+  out.Str(Encode(record.confinement));
+  out.U32(static_cast<uint32_t>(record.cgroups.size()));
+  for (const std::string& cgroup : record.cgroups) out.Str(cgroup);
   return std::move(out.bytes());
 }
 
@@ -63,7 +66,11 @@ bool DecodeRecord(std::string_view bytes, Record* record) {
   record->working_directory = in.Str();
   record->run_as_user = in.I64();
   record->run_as_group = in.I64();
-  return in.ok();
+  if (!in.ok() || in.at_end()) return in.ok();  // by one that knew no confinement
+  const std::string confinement = in.Str();
+  record->cgroups.resize(in.Count(4));
+  for (std::string& cgroup : record->cgroups) cgroup = in.Str();
+  return in.ok() && Decode(confinement, &record->confinement);
 }
 
 std::string Pack(uint8_t type, std::string_view payload) {

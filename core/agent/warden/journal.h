@@ -26,6 +26,8 @@ struct Record {
   std::vector<std::pair<std::string, std::string>> env;
   std::string working_directory;
   int64_t run_as_user = -1, run_as_group = -1;
+  Confinement confinement;           // without its mounts
+  std::vector<std::string> cgroups;  // of this container's alone, see cgroup.h
 };
 
 // <data-dir>/warden.journal: every container that was started and not removed, appended to before its program may run.

@@ -84,6 +84,7 @@ std::string Encode(const SpawnRequest& request) {
   out.U32(request.privileged_port_offset);
   out.I64(request.run_as_user);
   out.I64(request.run_as_group);
+  out.Str(Encode(request.confinement));
   return std::move(out.bytes());
 }
 
@@ -105,7 +106,10 @@ bool Decode(std::string_view bytes, SpawnRequest* request) {
   request->privileged_port_offset = in.U32();
   request->run_as_user = in.I64();
   request->run_as_group = in.I64();
-  return in.ok();
+  request->confinement = Confinement();
+  if (in.ok() && in.at_end()) return true;  // of version 2 or before
+  const std::string confinement = in.Str();
+  return in.ok() && Decode(confinement, &request->confinement);
 }
 
 std::string Encode(const ProcessState& state) {
@@ -119,6 +123,7 @@ std::string Encode(const ProcessState& state) {
   out.U32(static_cast<uint32_t>(state.signal));
   out.Bool(state.lost);
   out.Str(state.note);
+  out.Bool(state.oom_killed);
   return std::move(out.bytes());
 }
 
@@ -133,6 +138,7 @@ bool Decode(std::string_view bytes, ProcessState* state) {
   state->signal = static_cast<int32_t>(in.U32());
   state->lost = in.Bool();
   state->note = in.Str();
+  state->oom_killed = !in.at_end() && in.Bool();  // appended in version 3
   return in.ok();
 }
 
@@ -148,6 +154,37 @@ bool Decode(std::string_view bytes, std::vector<ProcessState>* states) {
   states->resize(in.Count(4));
   for (ProcessState& state : *states) {
     if (!TakeState(in, &state)) return false;
+  }
+  return in.ok();
+}
+
+std::string Encode(const std::vector<ProcessUsage>& usages) {
+  Encoder out;
+  out.U32(static_cast<uint32_t>(usages.size()));
+  for (const ProcessUsage& usage : usages) {
+    Encoder one;
+    one.Str(usage.id);
+    one.I64(usage.started_at);
+    one.U64(usage.cpu_us);
+    one.U64(usage.memory_bytes);
+    one.U32(usage.processes);
+    out.Str(one.bytes());
+  }
+  return std::move(out.bytes());
+}
+
+bool Decode(std::string_view bytes, std::vector<ProcessUsage>* usages) {
+  Decoder in(bytes);
+  usages->resize(in.Count(4));
+  for (ProcessUsage& usage : *usages) {
+    const std::string element = in.Str();
+    Decoder one(element);
+    usage.id = one.Str();
+    usage.started_at = one.I64();
+    usage.cpu_us = one.U64();
+    usage.memory_bytes = one.U64();
+    usage.processes = one.U32();
+    if (!one.ok()) return false;
   }
   return in.ok();
 }

@@ -7,14 +7,17 @@
 #include <utility>
 #include <vector>
 
+#include "core/agent/warden/confinement.h"
+
 namespace wherry::warden {
 
 // What the server and the warden say to each other over <data-dir>/warden.sock, a stream of frames:
 //   u32 length of the rest | u8 type | u32 request | payload
 // A reply carries the number of its request; events carry 0. Both peers may be of different builds: fields and types
 // are only ever appended, and each side talks at the lower of the two versions. Types that are not known are skipped.
-constexpr uint32_t kProtocolVersion = 2;        // 2: execs
+constexpr uint32_t kProtocolVersion = 3;        // 2: execs; 3: confinement
 constexpr uint32_t kOldestProtocolVersion = 1;  // that this build still speaks
+constexpr uint32_t kConfinementVersion = 3;     // the first whose wardens know of SpawnRequest::confinement
 // An environment and an argument list together may be 2 MiB for execve(2); a list of 100,000 containers fits.
 constexpr size_t kMaxFrameBytes = 32 << 20;
 constexpr size_t kFrameHeaderBytes = 9;
@@ -41,6 +44,8 @@ enum class MessageType : uint8_t {
   kExecReply = 16,   // warden: ExecReply: it runs, or why not
   kExecExited = 17,  // warden, event to the server that asked: ExecEnd
   kStopExec = 18,    // server: exec id; reply kDone
+  kUsage = 40,       // server: empty
+  kUsageReply = 41,  // warden: usages of what runs
 };
 
 struct Frame {
@@ -85,6 +90,7 @@ struct SpawnRequest {
   uint32_t privileged_port_offset = 0;
   int64_t run_as_user = -1;
   int64_t run_as_group = -1;
+  Confinement confinement;
 };
 
 // The plain form of ContainerState. Times are microseconds since the epoch.
@@ -98,6 +104,16 @@ struct ProcessState {
   int32_t signal = 0;
   bool lost = false;
   std::string note;
+  bool oom_killed = false;
+};
+
+// The plain form of ContainerUsage.
+struct ProcessUsage {
+  std::string id;
+  int64_t started_at = 0;
+  uint64_t cpu_us = 0;
+  uint64_t memory_bytes = 0;
+  uint32_t processes = 0;
 };
 
 struct SpawnReply {
@@ -141,6 +157,7 @@ std::string Encode(const Hello& hello);
 std::string Encode(const SpawnRequest& request);
 std::string Encode(const ProcessState& state);
 std::string Encode(const std::vector<ProcessState>& states);
+std::string Encode(const std::vector<ProcessUsage>& usages);
 std::string Encode(const SpawnReply& reply);
 std::string Encode(const SignalRequest& request);
 std::string Encode(const IdAndNote& note);
@@ -154,6 +171,7 @@ bool Decode(std::string_view bytes, Hello* hello);
 bool Decode(std::string_view bytes, SpawnRequest* request);
 bool Decode(std::string_view bytes, ProcessState* state);
 bool Decode(std::string_view bytes, std::vector<ProcessState>* states);
+bool Decode(std::string_view bytes, std::vector<ProcessUsage>* usages);
 bool Decode(std::string_view bytes, SpawnReply* reply);
 bool Decode(std::string_view bytes, SignalRequest* request);
 bool Decode(std::string_view bytes, IdAndNote* note);

@@ -2,7 +2,7 @@
 
 #include <dirent.h>
 #include <fcntl.h>
-#include <grp.h>
+#include <sched.h>
 #include <signal.h>
 #include <sys/ioctl.h>
 #include <sys/prctl.h>
@@ -18,8 +18,12 @@
 #include <vector>
 
 #include "core/agent/warden/bind_steering.h"
+#include "core/agent/warden/confine.h"
+#include "core/agent/warden/credentials.h"
 #include "core/agent/warden/local_socket.h"
+#include "core/agent/warden/mount_view.h"
 #include "core/agent/warden/process_tree.h"
+#include "core/agent/warden/sandbox.h"
 
 #ifndef CLOSE_RANGE_CLOEXEC
 #define CLOSE_RANGE_CLOEXEC (1U << 2)
@@ -34,8 +38,7 @@ enum class Step : uint8_t {
   kListener,
   kNotSteered,
   kPrepare,
-  kGroups,
-  kGroup,
+  kConfine,
   kUser,
   kDirectory,
   kExec,
@@ -47,12 +50,13 @@ enum class Step : uint8_t {
 struct News {
   Step step;
   int32_t error;
+  char what[240];  // of kConfine and kUser
 };
 
 // ---- In the child, until exec. It is a full copy of a single-threaded process: allocating is fine.
 
 void Tell(int status, Step step, int error, int fd = -1) {
-  const News news{step, error};
+  const News news{step, error, {}};
   SendWithFd(status, &news, sizeof(news), fd);
 }
 
@@ -61,15 +65,12 @@ void Tell(int status, Step step, int error, int fd = -1) {
   _exit(127);
 }
 
-void ChangeUser(const SpawnRequest& request, int status) {
-  const bool other_user = request.run_as_user >= 0 && request.run_as_user != geteuid();
-  const bool other_group = request.run_as_group >= 0 && request.run_as_group != getegid();
-  if (!other_user && !other_group) return;
-  const auto user = static_cast<uid_t>(request.run_as_user);
-  const auto group = static_cast<gid_t>(request.run_as_group);
-  if (setgroups(0, nullptr) != 0) Fail(status, Step::kGroups, errno);
-  if (other_group && setresgid(group, group, group) != 0) Fail(status, Step::kGroup, errno);
-  if (other_user && setresuid(user, user, user) != 0) Fail(status, Step::kUser, errno);
+void FailIf(const Refusal& refusal, int status, Step step) {
+  if (!refusal) return;
+  News news{step, refusal.error, {}};
+  refusal.what.copy(news.what, sizeof(news.what) - 1);
+  SendWithFd(status, &news, sizeof(news), -1);
+  _exit(127);
 }
 
 void Inherit(const Inheritance& inheritance) {
@@ -131,7 +132,7 @@ void Execute(const SpawnRequest& request, int status) {
 struct Start {
   int stdio[3] = {-1, -1, -1};  // -1 = /dev/null
   bool tty = false;             // stdio[0] becomes its controlling terminal
-  bool dies_with_warden = false;
+  pid_t joins = -1;             // the first process of the container it joins, and dies with the warden
 };
 
 void SetUpStdio(const Start& start, int status) {
@@ -139,11 +140,26 @@ void SetUpStdio(const Start& start, int status) {
   for (int i = 0; i < 3; ++i) {
     if (dup2(start.stdio[i] >= 0 ? start.stdio[i] : null.get(), i) < 0) Fail(status, Step::kPrepare, errno);
   }
-  if (start.tty && ioctl(0, TIOCSCTTY, 0) != 0) Fail(status, Step::kTerminal, errno);
 }
 
-[[noreturn]] void BeChild(const SpawnRequest& request, uint64_t tag, const Inheritance& inheritance, int status,
-                          const Start& start) {
+// In the sandbox and in volumes a working directory is made; elsewhere it is the host's.
+void EnterDirectory(const SpawnRequest& request, int status) {
+  const std::string& wanted = request.working_directory;
+  // Once with our rights and once with its own: either may be what lets it in.
+  bool entered = wanted.empty() || chdir(wanted.c_str()) == 0;
+  if (!entered && errno == ENOENT) {
+    bool make = request.confinement.sandbox;
+    for (const Mount& mount : request.confinement.mounts) make = make || IsWithin(wanted, mount.target);
+    if (make) FailIf(MakePlace(wanted, true), status, Step::kConfine);
+    entered = make && chdir(wanted.c_str()) == 0;
+  }
+  FailIf(LimitCapabilities(request.confinement), status, Step::kConfine);
+  FailIf(ChangeUser(request), status, Step::kUser);
+  if (!entered && chdir(wanted.c_str()) != 0) Fail(status, Step::kDirectory, errno);
+}
+
+[[noreturn]] void BeChild(const SpawnRequest& request, uint64_t tag, const Inheritance& inheritance, Parent parent,
+                          int status, const Start& start) {
   setsid();
   for (int ignored : {SIGPIPE, SIGHUP, SIGINT}) signal(ignored, SIG_DFL);
   sigset_t none;
@@ -161,18 +177,18 @@ void SetUpStdio(const Start& start, int status) {
   SetUpStdio(start, status);
   syscall(SYS_close_range, 3U, ~0U, CLOSE_RANGE_CLOEXEC);  // all of ours have the flag anyway
 
-  // Once with our rights and once with its own: either may be what lets it in.
-  const bool entered = request.working_directory.empty() || chdir(request.working_directory.c_str()) == 0;
-  ChangeUser(request, status);
-  if (!entered && chdir(request.working_directory.c_str()) != 0) Fail(status, Step::kDirectory, errno);
+  FailIf(start.joins > 0 ? EnterContainer(start.joins) : Confine(request, parent), status, Step::kConfine);
+  if (start.tty && ioctl(0, TIOCSCTTY, 0) != 0) Fail(status, Step::kTerminal, errno);
+  EnterDirectory(request, status);
   if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0) Fail(status, Step::kPrepare, errno);
+  if (request.confinement.default_system_calls) FailIf(InstallDefaultFilter(), status, Step::kConfine);
   if (!request.bind_address.empty()) {
     const Fd listener(InstallBindFilter());
     const int error = errno;
     Tell(status, listener.valid() ? Step::kListener : Step::kNotSteered, error, listener.get());
   }
   // After the change of user, which clears it. What the warden cannot tell the end of must not go on.
-  if (start.dies_with_warden) {
+  if (start.joins > 0) {
     prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
     if (recv(status, &go, 1, MSG_DONTWAIT) == 0) _exit(127);
   }
@@ -217,12 +233,10 @@ std::string Explain(const News& news, const SpawnRequest& request) {
   const std::string why = Lower(strerror(news.error));
   const std::string program = "exec: \"" + (request.argv.empty() ? "" : request.argv[0]) + "\": ";
   switch (news.step) {
-    case Step::kGroups:
-      return "setgroups: " + why;
-    case Step::kGroup:
-      return "setgid " + std::to_string(request.run_as_group) + ": " + why;
+    case Step::kConfine:
+      return (request.confinement.sandbox ? "sandbox: " : "") + std::string(news.what) + ": " + why;
     case Step::kUser:
-      return "setuid " + std::to_string(request.run_as_user) + ": " + why;
+      return std::string(news.what) + ": " + why;
     case Step::kDirectory:
       return "chdir to working directory \"" + request.working_directory + "\": " + why;
     case Step::kInterpreter:
@@ -249,11 +263,19 @@ int ForkWith(const SpawnRequest& request, uint64_t tag, const Inheritance& inher
   if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, sockets) != 0) return errno;
   birth->status.reset(sockets[0]);
   const Fd child_status(sockets[1]);
-  birth->pid = fork();
+  const Parent parent{geteuid(), getegid()};
+  if (request.confinement.default_system_calls) {
+    const int error = PrepareDefaultFilter();
+    if (error != 0) return error;
+  }
+  // Its first process must be born into a pid namespace: glibc's fork has no flags. We have but one thread.
+  const bool sandbox = request.confinement.sandbox && start.joins <= 0;
+  const long flags = SandboxFlags(request.confinement, parent.user == 0) | SIGCHLD;
+  birth->pid = sandbox ? static_cast<pid_t>(syscall(SYS_clone, flags, nullptr, nullptr, nullptr, nullptr)) : fork();
   if (birth->pid < 0) return errno;
   if (birth->pid == 0) {
     birth->status.reset();  // our own end must not keep us waiting when the warden is gone
-    BeChild(request, tag, inheritance, child_status.get(), start);
+    BeChild(request, tag, inheritance, parent, child_status.get(), start);
   }
   return 0;
 }
@@ -285,7 +307,7 @@ int ForkInto(const SpawnRequest& request, uint64_t tag, const Inheritance& inher
     }
   }
   start.tty = joining.tty;
-  start.dies_with_warden = true;
+  start.joins = joining.container;
   return ForkWith(request, tag, inheritance, start, birth);
 }
 
@@ -312,7 +334,9 @@ BirthNews ReadNews(const Birth& birth, const SpawnRequest& request) {
     result.error = news.error;
   } else {
     result.kind = BirthNews::kFailed;
+    news.what[sizeof(news.what) - 1] = '\0';
     result.message = Explain(news, request);
+    result.not_made = news.step == Step::kConfine;
   }
   return result;
 }

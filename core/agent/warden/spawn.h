@@ -43,9 +43,10 @@ void Go(const Birth& birth);
 // What the child says on its way to the program.
 struct BirthNews {
   enum Kind { kNothingYet, kListener, kNotSteered, kFailed, kRunning } kind = kNothingYet;
-  Fd listener;          // kListener: of its bind filter
-  int error = 0;        // kNotSteered
-  std::string message;  // kFailed: why, as in: exec: "nginxx": executable file not found in $PATH
+  Fd listener;            // kListener: of its bind filter
+  int error = 0;          // kNotSteered
+  std::string message;    // kFailed: why, as in: exec: "nginxx": executable file not found in $PATH
+  bool not_made = false;  // kFailed: what it should run in could not be made; the program was not tried
 };
 // Reads one piece of news without blocking. kRunning (the program runs) and kFailed are the last.
 BirthNews ReadNews(const Birth& birth, const SpawnRequest& request);

@@ -299,6 +299,8 @@ void Warden::HandleFrame(uint64_t serial, const Frame& frame) {
       execs_->Stop(serial, exec_id);
       return done("");
     }
+    case MessageType::kUsage:
+      return client.connection.Send(MessageType::kUsageReply, request, Encode(containers_->Usage()));
     case MessageType::kReturnFd: {
       std::string id;
       Fd attached = client.connection.TakeAttached();

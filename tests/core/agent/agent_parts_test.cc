@@ -413,12 +413,65 @@ TEST_CASE("a container is built from pod, image and site") {
   fs::create_directories(dir.path / "vol");
   Json pod = kPod;
 
-  SECTION("by its image") {
+  SECTION("volumes at their mountPath, where the kernel lets us") {
+    pod["spec"]["containers"][0] = Json::parse(
+        R"json({"name":"app","image":"tool:3","args":["--x=/data/f"],"workingDir":"/data/sub",
+    "volumeMounts":[{"name":"my-data","mountPath":"/data/"},{"name":"my-data","mountPath":"/b","readOnly":true}]})json");
+    Result<BuiltContainer> built = BuildContainer(options, c.cache, pod, 0, 2, site);
+    REQUIRE(built.ok());
+    CHECK(built->notes.empty());
+    CHECK(built->spec.argv.back() == "--x=/data/f");
+    CHECK(built->spec.working_directory == "/data/sub");
+    CHECK(*FindVariable(built->spec.env, "WHERRY_VOLUME_MY_DATA") == "/b");
+    const auto& mounts = built->spec.confinement.mounts;
+    REQUIRE(mounts.size() == 2);
+    CHECK(mounts[0].target == "/b");
+    CHECK(mounts[0].read_only);
+    CHECK(mounts[1].target == "/data");
+    CHECK(mounts[1].source == (dir.path / "vol").string());
+    CHECK_FALSE(mounts[1].read_only);
+    CHECK_FALSE(built->spec.confinement.sandbox);
+  }
+  SECTION("in the sandbox") {
+    c.Put("runtimeclasses.node.k8s.io", R"json({"metadata":{"name":"sandbox"},"handler":"sandbox"})json");
+    c.Put("runtimeclasses.node.k8s.io", R"json({"metadata":{"name":"odd"},"handler":"kata"})json");
+    pod["spec"]["runtimeClassName"] = "sandbox";
+    pod["spec"]["subdomain"] = "db";
+    pod["spec"]["hostAliases"] = Json::parse(R"json([{"ip":"10.0.0.1","hostnames":["one","two"]}])json");
+    pod["spec"]["containers"][0]["command"] = {"true"};
+    Result<BuiltContainer> built = BuildContainer(options, c.cache, pod, 0, 0, site);
+    REQUIRE(built.ok());
+    const warden::Confinement& confinement = built->spec.confinement;
+    CHECK(confinement.sandbox);
+    CHECK(confinement.hostname == "web");
+    CHECK(confinement.hidden == std::vector<std::string>{dir.path.string()});
+    std::vector<std::string> targets;
+    for (const warden::Mount& mount : confinement.mounts) targets.push_back(mount.target);
+    std::vector<std::string> wanted = {"/etc/hostname", "/etc/hosts", "/etc/resolv.conf", site.directory / "app"};
+    std::sort(wanted.begin(), wanted.end());
+    CHECK(targets == wanted);
+    CHECK(ReadAll(site.directory / "etc/hosts") ==
+          "# Written by wherry for this pod.\n127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\n"
+          "127.64.0.9\tweb.db.default.svc.cluster.local\tweb\n10.0.0.1\tone\ttwo\n");
+    pod["spec"]["runtimeClassName"] = "odd";
+    const Status odd = BuildContainer(options, c.cache, pod, 0, 0, site).status();
+    CHECK(WaitingReason(odd, "") == "CreateContainerError");
+    CHECK(odd.message().find("no runtime for handler \"kata\"") != std::string::npos);
+    pod["spec"]["runtimeClassName"] = "gone";
+    CHECK(BuildContainer(options, c.cache, pod, 0, 0, site).status().message() == "RuntimeClass \"gone\" not found");
+  }
+  SECTION("by its image, where volumes cannot be mounted") {
+    options.no_mounts = "user namespace: operation not permitted";
     pod["spec"]["containers"][0] = Json::parse(
         R"json({"name":"app","image":"tool:3","args":["--x=/data/f"],"volumeMounts":[{"name":"my-data","mountPath":"/data"}]})json");
     Result<BuiltContainer> built = BuildContainer(options, c.cache, pod, 0, 2, site);
     REQUIRE(built.ok());
+    REQUIRE(built->notes.size() == 1);
+    CHECK(built->notes[0] ==
+          "volumes of container app are not at their mountPath, WHERRY_VOLUME_... say where: user namespace: operation "
+          "not permitted");
     const ContainerSpec& spec = built->spec;
+    CHECK(spec.confinement.mounts.empty());
     CHECK(spec.id == "u1/app/2");
     CHECK(spec.argv == std::vector<std::string>{"/bin/sh", (dir.path / "pods/u1/app/run.sh").string(),
                                                 "--x=" + (dir.path / "vol/f").string()});

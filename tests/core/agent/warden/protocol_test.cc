@@ -24,6 +24,16 @@ SpawnRequest Sample() {
   request.privileged_port_offset = 8000;
   request.run_as_user = -1;
   request.run_as_group = 7;
+  request.confinement.mounts = {{"/data/v", "/etc/app", true}};
+  request.confinement.sandbox = true;
+  request.confinement.hostname = "web-0";
+  request.confinement.hidden = {"/data"};
+  request.confinement.groups = {5, 6};
+  request.confinement.limit_capabilities = true;
+  request.confinement.capabilities = 1ULL << 40;
+  request.confinement.memory_limit = int64_t{1} << 33;
+  request.confinement.cpu_limit = 250;
+  request.confinement.pids_limit = 64;
   return request;
 }
 
@@ -43,6 +53,21 @@ TEST_CASE("a spawn request comes out as it went in") {
   CHECK(request.privileged_port_offset == 8000);
   CHECK(request.run_as_user == -1);
   CHECK(request.run_as_group == 7);
+  const Confinement& confinement = request.confinement;
+  REQUIRE(confinement.mounts.size() == 1);
+  CHECK(confinement.mounts[0].source == "/data/v");
+  CHECK(confinement.mounts[0].target == "/etc/app");
+  CHECK(confinement.mounts[0].read_only);
+  CHECK(confinement.sandbox);
+  CHECK(confinement.hostname == "web-0");
+  CHECK(confinement.hidden == std::vector<std::string>{"/data"});
+  CHECK(confinement.groups == std::vector<int64_t>{5, 6});
+  CHECK(confinement.limit_capabilities);
+  CHECK(confinement.capabilities == 1ULL << 40);
+  CHECK(confinement.memory_limit == int64_t{1} << 33);
+  CHECK(confinement.cpu_limit == 250);
+  CHECK(confinement.pids_limit == 64);
+  CHECK_FALSE(confinement.plain());
 }
 
 TEST_CASE("states come out as they went in") {
@@ -56,6 +81,7 @@ TEST_CASE("states come out as they went in") {
   state.signal = 9;
   state.lost = true;
   state.note = "n";
+  state.oom_killed = true;
   std::vector<ProcessState> states;
   REQUIRE(Decode(Encode(std::vector<ProcessState>{state, state}), &states));
   REQUIRE(states.size() == 2);
@@ -68,13 +94,30 @@ TEST_CASE("states come out as they went in") {
   CHECK(states[1].signal == 9);
   CHECK(states[1].lost);
   CHECK(states[1].note == "n");
+  CHECK(states[1].oom_killed);
+}
+
+TEST_CASE("usages come out as they went in") {
+  std::vector<ProcessUsage> usages;
+  REQUIRE(Decode(Encode(std::vector<ProcessUsage>{{"a", 5, 6, 7, 8}, {"b", -1, 1, 2, 3}}), &usages));
+  REQUIRE(usages.size() == 2);
+  CHECK(usages[0].id == "a");
+  CHECK(usages[0].started_at == 5);
+  CHECK(usages[0].cpu_us == 6);
+  CHECK(usages[0].memory_bytes == 7);
+  CHECK(usages[0].processes == 8);
+  CHECK(usages[1].started_at == -1);
 }
 
 TEST_CASE("every truncation is refused, more at the end is not") {
   const std::string spawn = Encode(Sample());
   SpawnRequest request;
+  // What version 2 wrote ends where the confinement begins.
+  const size_t first_version = spawn.size() - Encode(Sample().confinement).size() - 4;
   for (size_t size = 0; size < spawn.size(); ++size)
-    CHECK_FALSE(Decode(std::string_view(spawn).substr(0, size), &request));
+    CHECK(Decode(std::string_view(spawn).substr(0, size), &request) == (size == first_version));
+  REQUIRE(Decode(std::string_view(spawn).substr(0, first_version), &request));
+  CHECK(request.confinement.plain());
   CHECK(Decode(spawn + "a field of the future", &request));
   const std::string states = Encode(std::vector<ProcessState>(3));
   std::vector<ProcessState> list;

@@ -1,0 +1,41 @@
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "core/agent/container_builder.h"
+#include "core/agent/pod_volumes.h"
+#include "store/json.h"
+#include "store/status.h"
+#include "store/watch_cache.h"
+
+namespace wherry {
+
+// How a pod's containers are kept apart from their machine: what its RuntimeClass, volumeMounts and securityContexts
+// come to in a ContainerSpec. Pure but for fsGroup and the files of /etc.
+
+// The isolation level that a pod's RuntimeClass names: "host" (also without one) or "sandbox". A refusal when its
+// handler is neither, or the class is gone.
+Result<bool> WantsSandbox(const WatchCache& cache, const Json& pod);
+
+// The mounts of a container in the order to attach them. `places` are ContainerMounts' pairs.
+std::vector<warden::Mount> PlanMounts(const Json& pod, const Json& container, const MountMap& places);
+
+// Who the node agents are: what can be given to a container depends on it.
+struct AgentUser {
+  int64_t uid = 0, gid = 0;
+  bool root() const { return uid == 0; }
+};
+
+// Users, groups, capabilities and system calls. `image_user` counts when the pod names none; notes tell what a plain
+// process cannot get. In the sandbox what cannot be given is a refusal (CreateContainerError).
+Status PlanSecurity(const Json& pod, const Json& container, AgentUser agent, int64_t image_user, int64_t image_group,
+                    ContainerSpec& spec, std::vector<std::string>& notes);
+
+// cpu and memory limits of a container, and what it may write.
+void PlanLimits(const Json& container, warden::Confinement& confinement);
+
+// spec.securityContext.fsGroup: gives the volumes that have no owner of their own to the group, as root.
+Status GiveToGroup(const Json& pod, const std::map<std::string, std::string>& volumes);
+
+}  // namespace wherry

@@ -1,0 +1,100 @@
+#include "core/agent/usage_meter.h"
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+#include <utility>
+
+#include "core/agent/simulation.h"
+#include "core/kinds/fields.h"
+#include "core/kinds/resources.h"
+
+namespace wherry {
+namespace {
+
+constexpr Duration kKeptFor = std::chrono::seconds(10);
+constexpr Duration kShortestWindow = std::chrono::milliseconds(1);
+
+int64_t NanoCpu(Duration cpu, Duration window) {
+  return static_cast<int64_t>(1e9 * static_cast<double>(cpu.count()) /
+                              static_cast<double>(std::max(window, kShortestWindow).count()));
+}
+
+bool IsSimulated(const Json& node) {
+  for (const char* where : {"metadata.annotations", "metadata.labels"}) {
+    const Json* map = FindPath(node, where);
+    if (map && map->is_object() && map->value(std::string(kRuntimeKey), "") == "simulated") return true;
+  }
+  return false;
+}
+
+}  // namespace
+
+Task<> UsageMeter::Refresh() {
+  const Time begin = clock_.Now();
+  if (sampling_ || (sampled_ && begin - sampled_at_ < kKeptFor)) co_return;
+  sampling_ = true;
+  const std::vector<ContainerUsage> usages = co_await process_.Usage();
+  sampling_ = false;
+  const Time now = clock_.Now();
+  std::unordered_map<std::string, Sample> fresh;
+  for (const ContainerUsage& usage : usages) {
+    Sample sample;
+    sample.cpu = usage.cpu;
+    sample.memory_bytes = usage.memory_bytes;
+    sample.started_at = usage.started_at;
+    const auto before = samples_.find(usage.id);
+    // A child that ended without being waited for takes its time along.
+    const bool comparable = before != samples_.end() && before->second.cpu <= usage.cpu;
+    sample.window = comparable ? now - sampled_at_ : now - usage.started_at;
+    sample.nano_cpu = NanoCpu(comparable ? usage.cpu - before->second.cpu : usage.cpu, sample.window);
+    fresh.emplace(usage.id, sample);
+  }
+  samples_ = std::move(fresh);
+  sampled_at_ = now;
+  sampled_ = true;
+}
+
+void UsageMeter::ReadSimulated(const Json& pod, const Json& node, PodUsage* usage) const {
+  usage->timestamp = clock_.Now();
+  usage->window = kKeptFor;
+  for (const Json& status : ListAt(pod, "status.containerStatuses")) {
+    Time started{};
+    if (!Has(status, "state.running") || !ParseTime(StringAt(status, "state.running.startedAt"), &started)) continue;
+    const std::string name = StringAt(status, "name");
+    const Result<Json> asked = SimulationFor(node, pod, name);
+    if (!asked.ok()) continue;
+    const Result<ContainerSimulation> behaviour = ParseSimulation(asked->is_object() ? *asked : Json::object());
+    if (!behaviour.ok()) continue;
+    const Duration ran = usage->timestamp - started;
+    usage->containers.push_back({name, behaviour->cpu_milli * 1'000'000, behaviour->memory_bytes,
+                                 Duration(ran.count() / 1000 * behaviour->cpu_milli), started});
+  }
+}
+
+bool UsageMeter::Read(const ObjectPtr& pod, PodUsage* usage) const {
+  const JsonPtr document = pod->json();
+  usage->pod = pod;
+  const ObjectPtr node = cache_.Get(resources::kNodes, "", StringAt(*document, "spec.nodeName"));
+  if (!node) return false;
+  const JsonPtr node_document = node->json();
+  if (IsSimulated(*node_document)) {
+    ReadSimulated(*document, *node_document, usage);
+    return !usage->containers.empty();
+  }
+  usage->timestamp = sampled_at_;
+  const std::string uid = StringAt(*document, "metadata.uid");
+  for (const char* list : {"status.initContainerStatuses", "status.containerStatuses"}) {
+    for (const Json& status : ListAt(*document, list)) {
+      if (!Has(status, "state.running")) continue;
+      const std::string name = StringAt(status, "name");
+      const auto sample = samples_.find(uid + "/" + name + "/" + std::to_string(IntAt(status, "restartCount")));
+      if (sample == samples_.end()) continue;
+      usage->window = std::max(usage->window, sample->second.window);
+      usage->containers.push_back(
+          {name, sample->second.nano_cpu, sample->second.memory_bytes, sample->second.cpu, sample->second.started_at});
+    }
+  }
+  return !usage->containers.empty();
+}
+
+}  // namespace wherry

@@ -1,0 +1,25 @@
+#pragma once
+
+#include <sys/types.h>
+
+#include "core/agent/warden/mount_view.h"
+#include "core/agent/warden/protocol.h"
+
+namespace wherry::warden {
+
+// In a child of the warden, on its way to the program: what the kernel holds of a container besides its processes.
+// Both return in the process that becomes the program, which may be a child of the one that called: then the caller
+// lives on and ends as the program does.
+
+// Who the warden is, outside of all namespaces.
+struct Parent {
+  uid_t user;
+  gid_t group;
+};
+
+// Makes the container's namespaces, mounts and root.
+Refusal Confine(const SpawnRequest& request, Parent parent);
+// Joins those of the container whose first process is `first`: for execs. A plain process has none.
+Refusal EnterContainer(pid_t first);
+
+}  // namespace wherry::warden
