@@ -369,21 +369,22 @@ Result<std::unique_ptr<Cluster>> Cluster::Open(ClusterOptions options) {
   if (!tls.ok()) return tls.status();
   server.tls = std::move(*tls);
 
-  // The port is found out before anything acts, because pods and the kubernetes Service are told of it.
+  // The port is found out before anything acts, because pods and the kubernetes Service are told of it; and after the
+  // store was locked.
   State* self = state.get();
   state->server = std::make_unique<http::Server>(
       state->io.get_executor(), *state->clock, std::move(server),
       [self](http::ExchangePtr exchange) { return self->api->Handle(std::move(exchange)); });
-  status = state->server->Start();
-  if (!status.ok()) {
-    return Status(status.reason(), status.message() + ": choose another port with --port (0 = any free one)");
-  }
-  const uint16_t port = state->server->port();
-  plane.api_port = port;
+  plane.listen = [self]() -> Result<int> {
+    Status listens = self->server->Start();
+    if (!listens.ok()) {
+      return Status(listens.reason(), listens.message() + ": choose another port with --port (0 = any free one)");
+    }
+    return self->server->port();
+  };
   plane.api_address = options.address == "0.0.0.0" ? "127.0.0.1" : options.address;
   plane.ca_certificate = state->pki.authority.certificate;
   plane.agent.service_host = options.address;
-  plane.agent.service_port = std::to_string(port);
 
   // The store's lock comes before the warden's connection: only one server may speak for a directory.
   if (!options.simulated)
@@ -399,7 +400,7 @@ Result<std::unique_ptr<Cluster>> Cluster::Open(ClusterOptions options) {
   state->plane = std::move(*opened);
 
   ApiOptions api;
-  api.server_address = options.address + ":" + std::to_string(port);
+  api.server_address = options.address + ":" + std::to_string(self->server->port());
   state->api = std::make_unique<Api>(state->plane->registry(), state->io.get_executor(), std::move(api));
   AddBuiltInSubresources(*state->api, state->plane->registry());
   AddLogHandler(*state->api, *state->plane);

@@ -71,33 +71,45 @@ std::vector<Row> Rows(const BootstrapAddresses& addresses) {
   return rows;
 }
 
-// What leads from the kubernetes Service to the API server, in both forms. Nobody mirrors them.
-std::vector<Row> ApiServerEndpoints(const BootstrapAddresses& addresses) {
-  const Json port = {{"name", "https"}, {"protocol", "TCP"}, {"port", addresses.api_port}};
-  std::vector<Row> rows;
-  rows.push_back(
-      {resources::kEndpoints,
-       "default",
-       {{"metadata", {{"name", "kubernetes"}, {"labels", {{"endpointslice.kubernetes.io/skip-mirror", "true"}}}}},
-        {"subsets",
-         Json::array({{{"addresses", Json::array({{{"ip", addresses.api}}})}, {"ports", Json::array({port})}}})}}});
+// What leads from a Service to the server itself, in both forms. Nobody mirrors them.
+void AddEndpoints(const std::string& ns, const std::string& service, const std::string& address, const Json& ports,
+                  std::vector<Row>& rows) {
+  rows.push_back({resources::kEndpoints,
+                  ns,
+                  {{"metadata", {{"name", service}, {"labels", {{"endpointslice.kubernetes.io/skip-mirror", "true"}}}}},
+                   {"subsets", Json::array({{{"addresses", Json::array({{{"ip", address}}})}, {"ports", ports}}})}}});
   rows.push_back(
       {resources::kEndpointSlices,
-       "default",
-       {{"metadata", {{"name", "kubernetes"}, {"labels", {{kServiceNameLabel, "kubernetes"}}}}},
+       ns,
+       {{"metadata", {{"name", service}, {"labels", {{kServiceNameLabel, service}}}}},
         {"addressType", "IPv4"},
-        {"endpoints", Json::array({{{"addresses", Json::array({addresses.api})}, {"conditions", {{"ready", true}}}}})},
-        {"ports", Json::array({port})}}});
+        {"endpoints", Json::array({{{"addresses", Json::array({address})}, {"conditions", {{"ready", true}}}}})},
+        {"ports", ports}}});
+}
+
+std::vector<Row> OwnEndpoints(const Client& client, const BootstrapAddresses& addresses) {
+  std::vector<Row> rows;
+  AddEndpoints("default", "kubernetes", addresses.api,
+               Json::array({{{"name", "https"}, {"protocol", "TCP"}, {"port", addresses.api_port}}}), rows);
+  if (addresses.dns.empty()) return rows;
+  // The responder listens on the address of its Service, which may have become another than was wished.
+  const ObjectPtr dns = client.cache().Get(resources::kServices, "kube-system", "kube-dns");
+  if (!dns || dns->view<ServiceView>().cluster_ip.empty()) return rows;
+  AddEndpoints("kube-system", "kube-dns", dns->view<ServiceView>().cluster_ip,
+               Json::array({{{"name", "dns"}, {"protocol", "UDP"}, {"port", addresses.dns_port}},
+                            {{"name", "dns-tcp"}, {"protocol", "TCP"}, {"port", addresses.dns_port}}}),
+               rows);
   return rows;
 }
 
 Status UnlessThere(const Status& status) { return status.reason() == Reason::kAlreadyExists ? Status() : status; }
 
-// The API server's address as it is now. The fields of the rows replace the stored ones.
-Task<Status> PublishApiServer(Client& client, BootstrapAddresses addresses) {
-  std::vector<Row> rows = ApiServerEndpoints(addresses);
+// Where the server is now. The fields of the rows replace the stored ones.
+Task<Status> PublishServer(Client& client, BootstrapAddresses addresses) {
+  std::vector<Row> rows = OwnEndpoints(client, addresses);
   for (Row& row : rows) {
-    const ObjectPtr stored = client.cache().Get(row.resource, row.ns, "kubernetes");
+    const std::string name = row.object["metadata"]["name"];
+    const ObjectPtr stored = client.cache().Get(row.resource, row.ns, name);
     Status status;
     if (!stored) {
       Result<ObjectPtr> created = co_await client.Create(std::string(row.resource), row.ns, std::move(row.object));
@@ -142,7 +154,7 @@ Task<Status> Bootstrap(Client& client, BootstrapAddresses addresses) {
     }
     if (!created.ok() && created.status().reason() != Reason::kAlreadyExists) co_return created.status();
   }
-  Status published = co_await PublishApiServer(client, addresses);
+  Status published = co_await PublishServer(client, addresses);
   co_return published;
 }
 

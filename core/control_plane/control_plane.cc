@@ -5,6 +5,7 @@
 
 #include "core/control_plane/bootstrap.h"
 #include "core/kinds/resources.h"
+#include "core/network/socket.h"
 #include "core/registry/admission.h"
 #include "core/registry/indexes.h"
 
@@ -44,10 +45,15 @@ Result<std::unique_ptr<ControlPlane>> ControlPlane::Open(ControlPlaneOptions opt
                                                          Clock& clock) {
   options.store.now = [&clock] { return clock.Now().time_since_epoch().count(); };
   options.store.post = [executor](std::function<void()> fn) { asio::post(executor, std::move(fn)); };
-  std::unique_ptr<ControlPlane> plane(new ControlPlane(std::move(options), std::move(executor), clock));
-
-  Result<std::unique_ptr<ObjectStore>> store = ObjectStore::Open(plane->options_.store);
+  Result<std::unique_ptr<ObjectStore>> store = ObjectStore::Open(options.store);
   if (!store.ok()) return store.status();
+  if (options.listen) {
+    const Result<int> port = options.listen();
+    if (!port.ok()) return port.status();
+    options.api_port = *port;
+    options.agent.service_port = std::to_string(*port);
+  }
+  std::unique_ptr<ControlPlane> plane(new ControlPlane(std::move(options), std::move(executor), clock));
   plane->store_ = std::move(*store);
   plane->cache_ = std::make_unique<WatchCache>(plane->bus_);
   WatchCache& cache = *plane->cache_;
@@ -62,8 +68,13 @@ Result<std::unique_ptr<ControlPlane>> ControlPlane::Open(ControlPlaneOptions opt
   AddBuiltInAdmissions(*plane->registry_);
   auto addresses = std::make_shared<ServiceAddresses>(*plane->registry_, plane->options_.services);
   plane->registry_->AddAdmission(ServiceAddresses::Rule(addresses));
-  plane->addresses_ = {addresses->first(), plane->options_.api_address, plane->options_.api_port, ""};
-  if (plane->options_.network) plane->addresses_.dns = addresses->dns();
+  plane->addresses_.kubernetes = addresses->first();
+  plane->addresses_.api = plane->options_.api_address;
+  plane->addresses_.api_port = plane->options_.api_port;
+  if (const auto& network = plane->options_.network) {
+    plane->addresses_.dns = addresses->dns();
+    if (!MayBindPrivilegedPorts()) plane->addresses_.dns_port += network->privileged_port_offset;
+  }
   plane->client_ = NewLocalClient(*plane->registry_, "system:wherry");
 
   ContainerRuntime& processes = plane->options_.processes ? *plane->options_.processes() : plane->stand_in_;

@@ -26,6 +26,9 @@ struct ControlPlaneOptions {
   std::string ca_certificate;             // PEM, published as kube-root-ca.crt
   std::string api_address = "127.0.0.1";  // where the kubernetes Service leads
   int api_port = 6443;
+  // Finds out the port instead: begins to listen and tells where. Called once the store is open and locked, so that a
+  // second server on one data directory is told of that first. Empty = api_port holds.
+  std::function<Result<int>()> listen;
   ServiceAddressOptions services;  // the range of cluster IPs
   // Serves the Services, with real sockets on a thread of its own; its DNS address is found out from the kube-dns
   // Service. Empty = nobody does.

@@ -14,28 +14,12 @@
 
 #include "core/kinds/fields.h"
 #include "core/kinds/resources.h"
+#include "core/network/node_spot.h"
 #include "core/network/socket.h"
 #include "core/runtime/object_view.h"
 
 namespace wherry {
 namespace {
-
-// What of a node matters here.
-struct NodeSpot {
-  explicit NodeSpot(const Json& node) {
-    for (const Json& address : ListAt(node, "status.addresses")) {
-      if (StringAt(address, "type") == "InternalIP") ip = ParseIpv4(StringAt(address, "address"));
-    }
-    cidr = StringAt(node, "spec.podCIDR");
-    const auto& labels = MapAt(node, "metadata.labels");
-    auto it = labels.find("wherry.dev/runtime");
-    simulated = it != labels.end() && it->second == "simulated";
-  }
-  uint32_t ip = 0;
-  std::string cidr;
-  bool simulated = false;  // nothing runs there that could be reached
-  bool operator==(const NodeSpot&) const = default;
-};
 
 // A connection takes two descriptors, and four more for its pipes when it carries much.
 size_t ConnectionLimit(size_t wanted) {
@@ -129,11 +113,15 @@ void ServiceNetwork::Start() {
   SendBlocks();
   controller_ = std::make_unique<Controller>(context_, MakeSpec());
   controller_->Start();
+  auto tell = [this](std::string key, ServiceRulePtr rule) { thread_->Tell(std::move(key), std::move(rule), nullptr); };
+  host_ports_ = std::make_unique<HostPorts>(context_, options_.privileged_port_offset, std::move(tell));
+  host_ports_->Start();
 }
 
 void ServiceNetwork::Stop() {
   if (std::exchange(stopped_, true)) return;
   if (controller_) controller_->Stop();
+  if (host_ports_) host_ports_->Stop();
   thread_.reset();
 }
 
@@ -232,7 +220,7 @@ Task<ReconcileResult> ServiceNetwork::Reconcile(std::string key) {
   if (view.has_node_ports()) {
     cache.ForEach(resources::kNodes, {}, [&](const ObjectPtr& node) {
       const NodeSpot& spot = node->view<NodeSpot>();
-      if (spot.ip >> 24 == 127 && !spot.simulated) inputs.nodes.push_back({node->name(), spot.ip});
+      if (spot.reachable()) inputs.nodes.push_back({node->name(), spot.ip});
       return true;
     });
   }
@@ -255,7 +243,9 @@ Task<ReconcileResult> ServiceNetwork::Reconcile(std::string key) {
 }
 
 void ServiceNetwork::OnReport(const ListenReport& report) {
-  const auto [ns, name] = SplitKey(report.service);
+  const bool of_pod = report.service.starts_with(HostPorts::kKeyPrefix);
+  const std::string key = report.service.substr(of_pod ? HostPorts::kKeyPrefix.size() : 0);
+  const auto [ns, name] = SplitKey(key);
   const std::string at = AddressText(report.address, report.port);
   std::string reason = "PortTaken", message, type = "Warning";
   switch (report.what) {
@@ -264,8 +254,8 @@ void ServiceNetwork::OnReport(const ListenReport& report) {
       reason = "PortSteered";
       message = "port " + std::to_string(report.port) + " is served on port " + std::to_string(report.served_at) +
                 ": this user may not bind ports below 1024 (connect to " +
-                AddressText(report.address, report.served_at) +
-                ", give the Service a higher port, or run the server as root)";
+                AddressText(report.address, report.served_at) + ", give the " + (of_pod ? "pod" : "Service") +
+                " a higher port, or run the server as root)";
       break;
     case ListenReport::What::kTaken:
       message = "cannot serve " + at + ": another program listens there; it is tried again until the port is free";
@@ -277,11 +267,11 @@ void ServiceNetwork::OnReport(const ListenReport& report) {
   }
   spdlog::warn("service port service={} address={} event={} served_at={} why=\"{}\"", report.service, at, reason,
                report.served_at, report.why);
-  if (const ObjectPtr service = context_.client.cache().Get(resources::kServices, ns, name)) {
+  if (const ObjectPtr about = context_.client.cache().Get(of_pod ? resources::kPods : resources::kServices, ns, name)) {
     if (type == "Normal") {
-      events_.Normal(*service, reason, message);
+      events_.Normal(*about, reason, message);
     } else {
-      events_.Warning(*service, reason, message);
+      events_.Warning(*about, reason, message);
     }
   } else if (report.service == options_.dns.service) {
     events_.Record(ServiceReference(report.service), type, reason, message);

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "core/network/dns/dns_server.h"
+#include "core/network/host_ports.h"
 #include "core/network/plan_rule.h"
 #include "core/network/proxy.h"
 #include "core/runtime/controller.h"
@@ -27,7 +28,8 @@ struct NetworkOptions {
 // controller that tells them of every change, as immutable rules, one Service at a time (docs/services.md). The two
 // threads share nothing else, so that traffic does not slow the API and a busy API does not stop traffic.
 //
-// Control thread only. What goes wrong with a port becomes an Event about its Service.
+// Pods' host ports are served likewise (HostPorts). Control thread only. What goes wrong with a port becomes an Event
+// about its Service, or pod.
 class ServiceNetwork {
  public:
   ServiceNetwork(RuntimeContext context, NetworkOptions options);
@@ -62,6 +64,7 @@ class ServiceNetwork {
   EventRecorder events_;
   std::unique_ptr<Thread> thread_;
   std::unique_ptr<Controller> controller_;
+  std::unique_ptr<HostPorts> host_ports_;
   std::unordered_map<std::string, Sent> sent_;                                        // by key
   std::unordered_map<std::string, std::unordered_set<std::string>> services_of_pod_;  // by uid: keys
   bool stopped_ = false;

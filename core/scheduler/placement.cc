@@ -65,7 +65,7 @@ Placement Placer::Place(const Profile& profile, const PodDemand& pod, const Clus
   } else if (prepared.only()) {
     SearchOnly(prepared, pod, snapshot, placement.diagnosis);
   } else {
-    Search(prepared, pod, snapshot, placement.diagnosis);
+    Search(kept, pod, snapshot, placement.diagnosis);
   }
   if (fitting_.empty()) return Refuse(kept, pod, cluster, std::move(placement));
   placement.node = Best(prepared, pod, cluster);
@@ -99,24 +99,43 @@ bool Placer::Look(PreparedPod& prepared, const PodDemand& pod, const NodeInfo& n
   return false;
 }
 
-void Placer::Search(PreparedPod& prepared, const PodDemand& pod, const Snapshot& snapshot, Diagnosis& diagnosis) {
+void Placer::Search(Kept& kept, const PodDemand& pod, const Snapshot& snapshot, Diagnosis& diagnosis) {
   const auto nodes = snapshot.nodes();
   // Where room was made for the pod it goes first, so that the room is not given away.
   if (const std::string& name = snapshot.NominationOf(pod.uid); !name.empty()) {
     Diagnosis unused;
     const NodeInfo* nominated = snapshot.Find(name);
-    if (nominated != nullptr && Look(prepared, pod, *nominated, unused)) return;
+    if (nominated != nullptr && Look(kept.prepared, pod, *nominated, unused)) return;
     resolvable_.clear();
   }
   const size_t enough = EnoughOf(nodes.size());
+  if (!kept.candidates && kept.looked_at >= nodes.size()) {
+    kept.candidates.emplace();
+    for (const NodeInfo* node : nodes) {
+      if (kept.prepared.MayEverFit(pod, *node)) kept.candidates->push_back(node);
+    }
+    if (kept.candidates->size() == nodes.size()) kept.candidates->clear();  // nobody is ruled out
+  }
+  if (kept.candidates && !kept.candidates->empty()) {
+    Diagnosis unused;
+    Walk(kept.prepared, pod, *kept.candidates, enough, &kept.next_start, unused);
+    if (!fitting_.empty()) return;
+    resolvable_.clear();  // why nobody takes it is said of all nodes
+  }
+  kept.looked_at += Walk(kept.prepared, pod, nodes, enough, &next_start_, diagnosis);
+}
+
+size_t Placer::Walk(PreparedPod& prepared, const PodDemand& pod, std::span<const NodeInfo* const> nodes, size_t enough,
+                    size_t* start, Diagnosis& diagnosis) {
   size_t looked_at = 0;
-  size_t at = next_start_ % nodes.size();
+  size_t at = *start % nodes.size();
   while (looked_at < nodes.size() && fitting_.size() < enough) {
     Look(prepared, pod, *nodes[at], diagnosis);
     ++looked_at;
     if (++at == nodes.size()) at = 0;
   }
-  next_start_ = at;
+  *start = at;
+  return looked_at;
 }
 
 void Placer::SearchOnly(PreparedPod& prepared, const PodDemand& pod, const Snapshot& snapshot, Diagnosis& diagnosis) {

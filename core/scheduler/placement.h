@@ -27,7 +27,9 @@ struct Placement {
 // Deterministic: same snapshot, same seed, same order of calls, same answers.
 //
 // Pods of one template share their prepared plugins, which follow the snapshot's changes, and a refusal stands for all
-// of them until something changes: both give what a fresh look would give. One snapshot for all of a Placer's life.
+// of them until something changes: both give what a fresh look would give. Once as many nodes were looked at for a
+// template as there are, those that its labels and tolerations rule out are not looked at again until a node changes.
+// One snapshot for all of a Placer's life.
 class Placer {
  public:
   explicit Placer(uint64_t seed) : random_(seed) {}
@@ -42,7 +44,9 @@ class Placer {
     return Find(profile, pod, cluster).prepared;
   }
   // Something other than pods and nodes changed that a plugin looks at.
-  void DropPrepared() { kept_.clear(); }
+  void DropPrepared(const ResourceWatch& watch) {
+    std::erase_if(kept_, [&](const Kept& kept) { return watch.concerns == nullptr || watch.concerns(kept.request); });
+  }
 
   // How many fitting nodes end the search in a cluster of `nodes` (kube-scheduler's adaptive percentageOfNodesToScore:
   // all of up to 100 nodes, then 50 % falling to 5 %).
@@ -56,12 +60,18 @@ class Placer {
     uint64_t nodes_version;
     uint64_t deltas_at;  // the snapshot's changes up to here are in `prepared`
     PreparedPod prepared;
-    std::optional<Placement> refused;  // the last refusal of such a pod
-    uint64_t refused_at = 0;           // the version of the snapshot then
+    std::optional<Placement> refused;                        // the last refusal of such a pod
+    uint64_t refused_at = 0;                                 // the version of the snapshot then
+    size_t looked_at = 0;                                    // nodes, by all searches together
+    std::optional<std::vector<const NodeInfo*>> candidates;  // those that may ever fit; empty = all, or none
+    size_t next_start = 0;                                   // as Placer's, among the candidates
   };
   Kept& Find(const Profile& profile, const PodDemand& pod, const ClusterView& cluster);
   Placement Refuse(Kept& kept, const PodDemand& pod, const ClusterView& cluster, Placement placement);
-  void Search(PreparedPod& prepared, const PodDemand& pod, const Snapshot& snapshot, Diagnosis& diagnosis);
+  void Search(Kept& kept, const PodDemand& pod, const Snapshot& snapshot, Diagnosis& diagnosis);
+  // Looks at `nodes` from `*start` on, until `enough` fit. How many were looked at.
+  size_t Walk(PreparedPod& prepared, const PodDemand& pod, std::span<const NodeInfo* const> nodes, size_t enough,
+              size_t* start, Diagnosis& diagnosis);
   void SearchOnly(PreparedPod& prepared, const PodDemand& pod, const Snapshot& snapshot, Diagnosis& diagnosis);
   bool Look(PreparedPod& prepared, const PodDemand& pod, const NodeInfo& node, Diagnosis& diagnosis);
   const NodeInfo* Best(PreparedPod& prepared, const PodDemand& pod, const ClusterView& cluster);

@@ -102,10 +102,13 @@ struct PostFilter {
 // Another resource than pods and nodes that a plugin's verdicts depend on.
 struct ResourceWatch {
   std::string_view resource;
-  // Whether the event can change what the plugin says at all; null = each can. Then every kept state is made anew.
+  // Whether the event can change what the plugin says at all; null = each can. Then kept states are made anew.
   bool (*matters)(const Event& event) = nullptr;
   // Whether it may cure a pod that the plugin refused; null = each that matters may.
   bool (*helps)(const PodDemand& pod, const Event& event) = nullptr;
+  // Whether what the plugin says of pods of this sort depends on the resource; null = of all sorts. The states of
+  // others are kept.
+  bool (*concerns)(const PodDemand::Request& request) = nullptr;
 };
 
 // One rule or preference about where pods go: a row of the table in plugins.cc. Every hook may be null; the order of
@@ -120,6 +123,9 @@ struct Plugin {
   // Its verdict on a node depends on nothing but that node and its pods. A refused pod is then woken only when a node
   // that changed passes.
   bool node_local = true;
+  // It depends on no pods either, and of the pod at hand on its Request alone: what it says of a node stands for all
+  // pods of a template until a node changes.
+  bool node_fixed = false;
   PreFilter (*pre_filter)(const PodDemand& pod, const ClusterView& cluster) = nullptr;  // null = no state
   // True when the node may take the pod, else says why. Hot: no allocation when it passes. May read the node and its
   // state only: it is also asked about nodes as they would be without some of their pods.

@@ -31,8 +31,18 @@ PreparedPod::PreparedPod(const Profile& profile, const PodDemand& pod, const Clu
         });
       }
     }
-    if (plugin->filter != nullptr) steps_.push_back({plugin, bit, std::move(result.state)});
+    if (plugin->filter == nullptr) continue;
+    if (plugin->node_fixed && fixed_steps_ == steps_.size()) ++fixed_steps_;
+    steps_.push_back({plugin, bit, std::move(result.state)});
   }
+}
+
+bool PreparedPod::MayEverFit(const PodDemand& pod, const NodeInfo& node) const {
+  Refusal unused;
+  for (size_t i = 0; i < fixed_steps_; ++i) {
+    if (!steps_[i].plugin->filter(steps_[i].state.get(), pod, node, unused)) return false;
+  }
+  return true;
 }
 
 std::string PreparedPod::only_by() const {

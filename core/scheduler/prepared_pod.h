@@ -23,6 +23,10 @@ class PreparedPod {
   // been adjusted to it.
   bool Fits(const PodDemand& pod, const NodeInfo& node, Refusal& refusal, FilterMask& refused_by);
 
+  // Whether the filters pass that say the same of this node for all pods of the template until a node changes
+  // (Plugin::node_fixed). False = Fits is false as well.
+  bool MayEverFit(const PodDemand& pod, const NodeInfo& node) const;
+
   // `other` came to the node (by = 1) or left it (by = -1).
   void Adjust(const PodDemand& pod, const PodDemand& other, const NodeInfo& node, int by);
 
@@ -57,6 +61,7 @@ class PreparedPod {
 
   const Profile& profile_;
   std::vector<Step> steps_;
+  size_t fixed_steps_ = 0;                        // so many at the beginning are of node_fixed plugins
   std::optional<std::vector<ScoreStep>> scores_;  // made when first needed
   std::optional<std::vector<std::string>> only_;
   std::vector<std::string_view> only_by_;

@@ -135,7 +135,7 @@ void Scheduler::OnPod(const Event& event) {
 
 void Scheduler::OnOther(const Plugin& plugin, const ResourceWatch& watch, const Event& event) {
   if (watch.matters != nullptr && !watch.matters(event)) return;
-  placer_.DropPrepared();
+  placer_.DropPrepared(watch);
   queue_.Wake("", [&](QueuedPod& queued) {
     const PodDemand& info = queued.pod->view<PodDemand>();
     const std::vector<Profile::Enabled>& plugins = ProfileOf(info)->profile.plugins;

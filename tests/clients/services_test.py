@@ -298,6 +298,21 @@ def environment(server, kubectl, front):
     kubectl.ok("delete", "pod", "env", "--grace-period=0", "--force")
 
 
+def host_port(server, kubectl):
+    """hostPort: the pod is reached at its node's address for as long as it is there."""
+    kubectl.ok("apply", "-f", "-", stdin=pod("front-door", "front-door").replace(
+        "containerPort: 8080}", "containerPort: 8080, hostPort: 9180}"))
+    kubectl.ok("wait", "--for=condition=Ready", "pod/front-door", "--timeout=20s")
+    node = kubectl.get("pod", "front-door")["status"]["hostIP"]
+    wait_until(lambda: not tries(node, 9180), "the host port")
+    assert ask(node, 9180) == "front-door"
+    server.stop()
+    server.start()
+    wait_until(lambda: not tries(node, 9180), "the host port after a restart of the server")
+    kubectl.ok("delete", "pod", "front-door")
+    wait_until(lambda: "refused" in tries(node, 9180), "the host port to be closed")
+
+
 def taken_port(server, kubectl):
     service = kubectl.get("svc", "front")["spec"]["clusterIP"]
     with socket.socket() as other:
@@ -340,6 +355,8 @@ def looks_right(kubectl):
                                        r"Session Affinity: +ClientIP"),
         (["describe", "ep", "db"], r"(?s)Addresses: +127\S+,127\S+\n.*sql +8080 +TCP"),
         (["describe", "svc", "kubernetes"], r"(?s)Endpoints: +127\.0\.0\.1:\d+"),
+        (["describe", "svc", "-n", "kube-system", "kube-dns"], r"(?s)Endpoints: +127\.\d+\.\d+\.\d+:(80)?53\n"),
+        (["get", "endpointslices", "-n", "kube-system", "kube-dns"], r"kube-dns +IPv4 +(80)?53,(80)?53 +127\."),
     ]:
         status, out, err = kubectl(*args)
         if status != 0 or not re.search(pattern, out):
@@ -357,6 +374,7 @@ def main():
         kubectl = Kubectl(first, server)
         balanced_and_drained(server, kubectl, "web")
         rolled(kubectl)
+        host_port(server, kubectl)
         if os.access("/usr/sbin/nginx", os.X_OK):
             balanced_and_drained(server, kubectl, "pages", image="nginx", port=80)
         front = names(server, kubectl)

@@ -80,6 +80,7 @@ void ScoreAffinity(PluginState* state, const PodDemand&, std::span<const NodeInf
 const Plugin kNodeAffinity{
     .name = "NodeAffinity",
     .events = kNodeAdded | kNodeLabels,
+    .node_fixed = true,
     .pre_filter = PreFilterAffinity,
     .filter = FilterAffinity,
     .weight = 2,

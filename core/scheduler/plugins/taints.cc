@@ -55,6 +55,7 @@ void ScoreTaints(PluginState*, const PodDemand& pod, std::span<const NodeInfo* c
 const Plugin kNodeUnschedulable{
     .name = "NodeUnschedulable",
     .events = kNodeAdded | kNodeTaints,
+    .node_fixed = true,
     .pre_filter = PreFilterUnschedulable,
     .filter = FilterUnschedulable,
 };
@@ -62,6 +63,7 @@ const Plugin kNodeUnschedulable{
 const Plugin kTaintToleration{
     .name = "TaintToleration",
     .events = kNodeAdded | kNodeTaints,
+    .node_fixed = true,
     .filter = FilterTaints,
     .weight = 3,
     .score = ScoreTaints,

@@ -190,10 +190,12 @@ bool ClaimHelps(const PodDemand& pod, const Event& event) {
   return Uses(pod, event.object->ns(), event.object->name());
 }
 
+bool HasClaims(const PodDemand::Request& request) { return !request.claims.empty(); }
+
 constexpr ResourceWatch kWatches[] = {
-    {resources::kPersistentVolumeClaims, nullptr, ClaimHelps},
-    {resources::kPersistentVolumes, nullptr, VolumeHelps},
-    {resources::kStorageClasses, nullptr, nullptr},
+    {.resource = resources::kPersistentVolumeClaims, .helps = ClaimHelps, .concerns = HasClaims},
+    {.resource = resources::kPersistentVolumes, .helps = VolumeHelps, .concerns = HasClaims},
+    {.resource = resources::kStorageClasses, .concerns = HasClaims},
 };
 
 }  // namespace

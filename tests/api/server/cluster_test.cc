@@ -104,8 +104,17 @@ TEST_CASE("A data directory keeps the cluster") {
     std::unique_ptr<Cluster> cluster = Open(options);
     REQUIRE(cluster->Start().ok());
     REQUIRE(CreateMap(*cluster, "default", "m").ok());
-    const Result<std::unique_ptr<Cluster>> second = Cluster::Open(options);
-    CHECK_FALSE(second.ok());
+    // A second server is told of the directory, whatever port it asks for.
+    ClusterOptions same_port = options;
+    same_port.port = cluster->port();
+    for (const ClusterOptions& again : {options, same_port}) {
+      const Result<std::unique_ptr<Cluster>> second = Cluster::Open(again);
+      REQUIRE_FALSE(second.ok());
+      CHECK(second.status().message().find("wherry.db") != std::string::npos);
+    }
+    ClusterOptions other_directory = Simulated();
+    other_directory.port = cluster->port();
+    CHECK(Cluster::Open(other_directory).status().message().find("--port") != std::string::npos);
   }
   std::unique_ptr<Cluster> again = Open(options);
   REQUIRE(again->Start().ok());

@@ -33,6 +33,21 @@ const KindCatalog& Catalog() {
 
 }  // namespace
 
+Json Workload(const std::string& kind, const std::string& name, int replicas, const Json& spec) {
+  const Json labels = {{"app", name}};
+  Json workload = {{"apiVersion", "apps/v1"},
+                   {"kind", kind},
+                   {"metadata", {{"name", name}, {"namespace", "default"}}},
+                   {"spec",
+                    {{"replicas", replicas},
+                     {"selector", {{"matchLabels", labels}}},
+                     {"template",
+                      {{"metadata", {{"labels", labels}}},
+                       {"spec", {{"containers", Json::array({{{"name", "main"}, {"image", "nginx:1"}}})}}}}}}}};
+  workload["spec"].merge_patch(spec);
+  return workload;
+}
+
 ControllerCluster::ControllerCluster(uint64_t seed, std::vector<std::string> without) : seed_(seed) {
   StoreOptions options;
   options.path = ":memory:";

@@ -16,6 +16,10 @@
 
 namespace wherry {
 
+// A workload of apps/v1 (Deployment, ReplicaSet, StatefulSet …) default/<name>: selector and template label app=<name>,
+// one container "main" of image nginx:1; `spec` is merged over its spec.
+Json Workload(const std::string& kind, const std::string& name, int replicas, const Json& spec = Json::object());
+
 // Store, registry and every controller on a manual clock, but neither scheduler nor agents: their part is played here,
 // step by step, so that a test sees every moment in between. (TestCluster has them all.)
 class ControllerCluster {

@@ -1,16 +1,14 @@
 #pragma once
 
-#include <asio/executor_work_guard.hpp>
-#include <asio/io_context.hpp>
-#include <asio/post.hpp>
-#include <future>
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <string>
-#include <thread>
+#include <utility>
 #include <vector>
 
 #include "core/network/proxy.h"
+#include "tests/core/network/loop_thread.h"
 
 namespace wherry {
 
@@ -18,38 +16,22 @@ namespace wherry {
 class ProxyThreadFixture {
  public:
   explicit ProxyThreadFixture(ProxyOptions options = {}) {
-    proxy_ = std::make_unique<Proxy>(io_, clock_, options, [this](ListenReport report) {
+    proxy_ = std::make_unique<Proxy>(loop_.io(), loop_.clock(), options, [this](ListenReport report) {
       const std::lock_guard lock(mutex_);
       reports_.push_back(std::move(report));
     });
-    thread_ = std::thread([this] { io_.run(); });
+    loop_.Start();
   }
   ~ProxyThreadFixture() { Stop(); }
 
   void Stop() {
-    if (!thread_.joinable()) return;
+    if (!loop_.running()) return;
     Call([this] { proxy_->Close(); });
-    guard_.reset();
-    thread_.join();
+    loop_.Stop();
   }
 
-  // Runs on the proxy's thread and waits for it.
-  void Call(std::function<void()> fn) {
-    std::promise<void> done;
-    asio::post(io_, [&] {
-      fn();
-      done.set_value();
-    });
-    done.get_future().wait();
-  }
-  void Advance(Duration duration) {
-    Call([&] {
-      const Time end = clock_.Now() + duration;
-      while (clock_.FireNext(end - clock_.Now())) {
-      }
-      clock_.MoveTo(end);
-    });
-  }
+  void Call(const std::function<void()>& fn) { loop_.Call(fn); }
+  void Advance(Duration duration) { loop_.Advance(duration); }
   size_t connections() {
     size_t out = 0;
     Call([&] { out = proxy_->connections(); });
@@ -76,13 +58,10 @@ class ProxyThreadFixture {
   Proxy& proxy() { return *proxy_; }
 
  private:
-  asio::io_context io_;
-  ManualClock clock_;
-  asio::executor_work_guard<asio::io_context::executor_type> guard_ = asio::make_work_guard(io_);
+  LoopThread loop_;
   std::unique_ptr<Proxy> proxy_;
   std::mutex mutex_;
   std::vector<ListenReport> reports_;
-  std::thread thread_;
 };
 
 }  // namespace wherry

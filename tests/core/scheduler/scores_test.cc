@@ -1,5 +1,6 @@
 #include <catch2/catch.hpp>
 #include <map>
+#include <set>
 #include <vector>
 
 #include "core/scheduler/placement.h"
@@ -123,6 +124,67 @@ TEST_CASE("The best total wins, and equals share fairly by seed") {
   }
   CHECK(choices(7) == count);
   CHECK(choices(8) != count);
+}
+
+TEST_CASE("What a template's labels rule out is ruled out until a node changes") {
+  Snapshot snapshot;
+  auto node = [&](int i, const char* zone, bool cordoned = false) {
+    Json document = NodeJson("n" + std::to_string(i), {{"metadata", {{"labels", {{"zone", zone}}}}}});
+    if (cordoned) document["spec"]["unschedulable"] = true;
+    snapshot.PutNode(*Stored(document));
+  };
+  for (int i = 0; i < 200; ++i) node(i, i % 20 == 0 ? "a" : "b");
+  const Profile profile = DefaultProfile();
+  Placer placer(3);
+  // Where twenty pods of the template go, as they come one after another: the nodes, sorted.
+  int made = 0;
+  auto twenty = [&] {
+    std::set<std::string> used;
+    for (int i = 0; i < 20; ++i) {
+      Json document = PodAsking("p" + std::to_string(made++), "100m", "1Mi");
+      document["spec"]["nodeSelector"] = {{"zone", "a"}};
+      const ObjectPtr pod = Stored(document);
+      const Placement placement = placer.Place(profile, pod->view<PodDemand>(), snapshot);
+      REQUIRE(placement.node != nullptr);
+      snapshot.Assume(pod, placement.node->name);
+      used.insert(placement.node->name);
+    }
+    return used;
+  };
+  std::set<std::string> zone;
+  for (int i = 0; i < 200; i += 20) zone.insert("n" + std::to_string(i));
+  CHECK(twenty() == zone);
+  CHECK(twenty() == zone);
+  node(7, "a");  // it is empty: it comes next
+  zone.insert("n7");
+  CHECK(twenty().contains("n7"));
+  CHECK(twenty() == zone);
+  node(0, "b");
+  node(20, "a", true);
+  zone.erase("n0");
+  zone.erase("n20");
+  CHECK(twenty() == zone);
+  // When nobody is left the reasons are those of all nodes.
+  for (int i = 0; i < 200; ++i) node(i, "b");
+  Json document = PodAsking("last", "100m", "1Mi");
+  document["spec"]["nodeSelector"] = {{"zone", "a"}};
+  const Placement refused = placer.Place(profile, Stored(document)->view<PodDemand>(), snapshot);
+  CHECK(refused.node == nullptr);
+  CHECK(refused.diagnosis.Message().find("200 node(s) didn't match Pod's node affinity/selector") != std::string::npos);
+}
+
+TEST_CASE("Other resources' events leave alone what was prepared for pods they do not concern") {
+  Snapshot snapshot;
+  for (const char* name : {"a", "b"}) snapshot.PutNode(*Stored(NodeJson(name)));
+  const Profile profile = DefaultProfile();
+  Placer placer(1);
+  const ClusterView cluster{snapshot};
+  const ObjectPtr plain = Stored(PodAsking("p", "1", "1Gi"));
+  const PreparedPod* prepared = &placer.Prepare(profile, plain->view<PodDemand>(), cluster);
+  for (const ResourceWatch& watch : plugins::kVolumeBinding.watches) placer.DropPrepared(watch);
+  // Another one comes to where the dropped one would have been.
+  placer.Prepare(profile, Stored(PodAsking("q", "2", "1Gi"))->view<PodDemand>(), cluster);
+  CHECK(&placer.Prepare(profile, plain->view<PodDemand>(), cluster) == prepared);
 }
 
 TEST_CASE("The search of a large cluster ends early and goes round") {

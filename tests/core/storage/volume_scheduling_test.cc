@@ -1,3 +1,5 @@
+#include <spdlog/spdlog.h>
+
 #include "tests/core/storage/storage_fixture.h"
 
 namespace wherry::storage_tests {
@@ -237,65 +239,101 @@ TEST_CASE("volume binding: a pod waits for a provisioner that is slow, holding u
   }
 }
 
-// From seeds: whatever the order in which claims, pods, nodes and static volumes come, once all is quiet every pod runs
-// where its volume is, no volume serves two claims, and when the claims are gone so is everything that was made.
-TEST_CASE("volume binding: pods are where their volumes are, from seeds") {
-  for (uint64_t seed = 1; seed <= 60; ++seed) {
-    INFO("seed " << seed);
-    uint64_t state = seed * 0x9E3779B97F4A7C15ull;
-    const auto random = [&state](uint64_t below) {
-      state = state * 6364136223846793005ull + 1442695040888963407ull;
-      return (state >> 33) % below;
-    };
-    Storage cluster;
-    cluster.Create(Class("disks", kDisks));
-    cluster.Create(Class("now"));
-    const char* const classes[] = {"wherry-local", "disks", "now"};
-    int claims = 0, pods = 0, disks = 0, nodes = 1;
-    cluster.AddNode("n0");
-    const auto one = [&] {
-      switch (random(5)) {
-        case 0:
-          if (nodes < 5) cluster.AddNode("n" + std::to_string(nodes++));
-          break;
-        case 1: {
-          Json claim = Claim("c" + std::to_string(claims++));
-          claim["spec"]["storageClassName"] = classes[random(3)];
-          cluster.Create(std::move(claim));
-          break;
-        }
-        case 2:
-          cluster.Create(LocalVolume("d" + std::to_string(disks++), "n" + std::to_string(random(5)),
-                                     random(2) == 0 ? "1Gi" : "4Gi"));
-          break;
-        default:
-          cluster.Create(Pod("p" + std::to_string(pods++), "c" + std::to_string(random(12))));
+// One history of a cluster, from a seed: claims, pods, nodes and static volumes come in any order, then all goes again.
+class History {
+ public:
+  History(Storage& cluster, uint64_t seed) : cluster_(cluster), state_(seed * 0x9E3779B97F4A7C15ull) {}
+
+  void Run() {
+    for (int i = 0; i < 12; ++i) Step();
+    while (nodes_ < kMost) AddNode();
+    while (claims_ < kUsed) cluster_.Create(Claim(Name("c", claims_++)));
+    for (int i = 0; i < kUsed; ++i) cluster_.Create(LocalVolume(Name("x", i), Name("n", i % kMost)));
+    cluster_.Advance(std::chrono::seconds(45));
+    CheckPlaced();
+    // Everything goes; what was made for it as well.
+    for (const ObjectPtr& pod : cluster_.List(kPods, "default")) cluster_.Delete(kPods, "default", pod->name());
+    for (int i = 0; i < claims_; ++i) cluster_.Delete(kPersistentVolumeClaims, "default", Name("c", i));
+    cluster_.Advance(std::chrono::seconds(15));
+    CHECK(cluster_.List(kPersistentVolumeClaims).empty());
+    for (const ObjectPtr& volume : cluster_.List(kPersistentVolumes)) {
+      CHECK_FALSE(volume->name().starts_with("pvc-"));
+      cluster_.Delete(kPersistentVolumes, "", volume->name());
+    }
+    for (int i = 1; i < nodes_; ++i) cluster_.Delete(kNodes, "", Name("n", i));
+    cluster_.Settle();
+    CHECK(cluster_.List(kPersistentVolumes).empty());
+  }
+  int placed() const { return placed_; }
+
+ private:
+  static constexpr int kMost = 3, kUsed = 4;  // nodes, and claims that pods use
+  static std::string Name(const char* prefix, int number) { return prefix + std::to_string(number); }
+  uint64_t Random(uint64_t below) {
+    state_ = state_ * 6364136223846793005ull + 1442695040888963407ull;
+    return (state_ >> 33) % below;
+  }
+  void AddNode() { cluster_.AddNode(Name("n", nodes_++)); }
+  void Step() {
+    static constexpr const char* kClasses[] = {"wherry-local", "disks", "now"};
+    switch (Random(5)) {
+      case 0:
+        if (nodes_ < kMost) AddNode();
+        break;
+      case 1: {
+        Json claim = Claim(Name("c", claims_++));
+        claim["spec"]["storageClassName"] = kClasses[Random(3)];
+        cluster_.Create(std::move(claim));
+        break;
       }
-      if (random(3) == 0) cluster.Settle();
-    };
-    for (int i = 0; i < 60; ++i) one();
-    while (nodes < 5) cluster.AddNode("n" + std::to_string(nodes++));
-    while (claims < 12) cluster.Create(Claim("c" + std::to_string(claims++)));
-    for (int i = 0; i < 12; ++i) cluster.Create(LocalVolume("x" + std::to_string(i), "n" + std::to_string(i % 5)));
-    cluster.Advance(std::chrono::minutes(6));
-    for (const ObjectPtr& pod : cluster.List(kPods, "default")) {
+      case 2:
+        cluster_.Create(LocalVolume(Name("d", disks_++), Name("n", static_cast<int>(Random(kMost))),
+                                    Random(2) == 0 ? "1Gi" : "4Gi"));
+        break;
+      default:
+        cluster_.Create(Pod(Name("p", pods_++), Name("c", static_cast<int>(Random(kUsed)))));
+    }
+    if (Random(3) == 0) cluster_.Settle();
+  }
+  // Every pod runs, where its volume is, and no volume serves two claims.
+  void CheckPlaced() {
+    for (const ObjectPtr& pod : cluster_.List(kPods, "default")) {
       const JsonPtr document = pod->json();
       INFO(document->dump());
       REQUIRE(StringAt(*document, "status.phase") == "Running");
       const std::string claim = StringAt(ListAt(*document, "spec.volumes")[0], "persistentVolumeClaim.claimName");
-      const Json volume = cluster.TheVolume(cluster.VolumeOf(claim));
+      const Json volume = cluster_.TheVolume(cluster_.VolumeOf(claim));
       REQUIRE(StringAt(volume, "spec.claimRef.name") == claim);
-      CHECK(volume["spec"]["nodeAffinity"]["required"]["nodeSelectorTerms"][0]["matchExpressions"][0]["values"][0] ==
-            StringAt(*document, "spec.nodeName"));
-    }
-    for (const ObjectPtr& pod : cluster.List(kPods, "default")) cluster.Delete(kPods, "default", pod->name());
-    for (int i = 0; i < claims; ++i) cluster.Delete(kPersistentVolumeClaims, "default", "c" + std::to_string(i));
-    cluster.Advance(std::chrono::minutes(1));
-    CHECK(cluster.List(kPersistentVolumeClaims).empty());
-    for (const ObjectPtr& volume : cluster.List(kPersistentVolumes)) {
-      CHECK_FALSE(volume->name().starts_with("pvc-"));
+      REQUIRE(volume["spec"]["nodeAffinity"]["required"]["nodeSelectorTerms"][0]["matchExpressions"][0]["values"][0] ==
+              StringAt(*document, "spec.nodeName"));
+      ++placed_;
     }
   }
+
+  Storage& cluster_;
+  uint64_t state_;
+  int claims_ = 0, pods_ = 0, disks_ = 0, nodes_ = 1, placed_ = 0;
+};
+
+// A cluster lives through some histories, so that one seed costs little and what one leaves behind meets the next.
+TEST_CASE("volume binding: pods are where their volumes are, from 1,000 seeds") {
+  constexpr uint64_t kClusters = 40, kHistories = 25;
+  int placed = 0;
+  spdlog::set_level(spdlog::level::warn);
+  for (uint64_t i = 0; i < kClusters; ++i) {
+    Storage cluster;
+    cluster.Create(Class("disks", kDisks));
+    cluster.Create(Class("now"));
+    cluster.AddNode("n0");
+    for (uint64_t j = 1; j <= kHistories; ++j) {
+      INFO("seed " << i * kHistories + j);
+      History history(cluster, i * kHistories + j);
+      history.Run();
+      placed += history.placed();
+    }
+  }
+  spdlog::set_level(spdlog::level::info);
+  CHECK(placed > 3'000);
 }
 
 }  // namespace

@@ -25,17 +25,7 @@ struct Cluster : ControllerCluster {
     for (const char* name : {"a", "b", "c"}) AddNode(name);
   }
   void Deploy(int replicas, const Json& spec = Json::object(), const std::string& name = "web") {
-    Json deployment = {{"apiVersion", "apps/v1"},
-                       {"kind", "Deployment"},
-                       {"metadata", {{"name", name}, {"namespace", "default"}}},
-                       {"spec",
-                        {{"replicas", replicas},
-                         {"selector", {{"matchLabels", {{"app", name}}}}},
-                         {"template",
-                          {{"metadata", {{"labels", {{"app", name}}}}},
-                           {"spec", {{"containers", Json::array({{{"name", "main"}, {"image", "nginx:1"}}})}}}}}}}};
-    deployment["spec"].merge_patch(spec);
-    Create(std::move(deployment));
+    Create(Workload("Deployment", name, replicas, spec));
   }
   ObjectPtr Web() { return Get(resources::kDeployments, "default", "web"); }
   Json WebStatus() { return (*Web()->json())["status"]; }

@@ -15,17 +15,7 @@ using namespace std::chrono_literals;
 namespace {
 
 Json ReplicaSet(const std::string& name, int replicas, const Json& spec = Json::object()) {
-  Json set = {{"apiVersion", "apps/v1"},
-              {"kind", "ReplicaSet"},
-              {"metadata", {{"name", name}, {"namespace", "default"}}},
-              {"spec",
-               {{"replicas", replicas},
-                {"selector", {{"matchLabels", {{"app", name}}}}},
-                {"template",
-                 {{"metadata", {{"labels", {{"app", name}}}}},
-                  {"spec", {{"containers", Json::array({{{"name", "main"}, {"image", "nginx:1"}}})}}}}}}}};
-  set["spec"].merge_patch(spec);
-  return set;
+  return Workload("ReplicaSet", name, replicas, spec);
 }
 
 struct Cluster : ControllerCluster {

@@ -21,16 +21,7 @@ struct StatefulCluster : ControllerCluster {
   }
 
   ObjectPtr AddSet(Json spec = Json::object()) {
-    Json set = {{"apiVersion", "apps/v1"},
-                {"kind", "StatefulSet"},
-                {"metadata", {{"name", "web"}, {"namespace", "default"}}},
-                {"spec",
-                 {{"replicas", 3},
-                  {"serviceName", "peers"},
-                  {"selector", {{"matchLabels", {{"app", "web"}}}}},
-                  {"template",
-                   {{"metadata", {{"labels", {{"app", "web"}}}}},
-                    {"spec", {{"containers", Json::array({{{"name", "main"}, {"image", "nginx:1"}}})}}}}}}}};
+    Json set = Workload("StatefulSet", "web", 3, {{"serviceName", "peers"}});
     set["spec"].merge_patch(spec);
     ObjectPtr made = Create(std::move(set));
     Settle();

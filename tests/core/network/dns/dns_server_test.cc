@@ -2,17 +2,16 @@
 
 #include <sys/socket.h>
 
-#include <asio/executor_work_guard.hpp>
-#include <asio/post.hpp>
 #include <atomic>
 #include <catch2/catch.hpp>
 #include <filesystem>
 #include <fstream>
-#include <future>
+#include <memory>
 #include <thread>
 
 #include "core/network/socket.h"
 #include "tests/core/network/dns/dns_text.h"
+#include "tests/core/network/loop_thread.h"
 #include "tests/core/network/sockets.h"
 
 using namespace wherry;
@@ -68,7 +67,7 @@ class Responder {
     options.port = TestSocket::ListenTcp(kOwn).port();
     if (options.forwarder.resolvers.empty() && options.forwarder.resolv_conf == "/etc/resolv.conf")
       options.forwarder.resolv_conf = "/nonexistent";
-    server_ = std::make_unique<DnsServer>(io_, clock_, options, [](ListenReport) {});
+    server_ = std::make_unique<DnsServer>(loop_.io(), loop_.clock(), options, [](ListenReport) {});
     DnsService web;
     web.ns = "default";
     web.name = "web";
@@ -89,29 +88,14 @@ class Responder {
     server_->zone().Set("default/many", std::make_shared<DnsService>(many));
     server_->Start();
     port_ = server_->port();
-    thread_ = std::thread([this] { io_.run(); });
+    loop_.Start();
   }
   ~Responder() {
     Call([this] { server_->Close(); });
-    guard_.reset();
-    thread_.join();
+    loop_.Stop();
   }
-  void Call(std::function<void()> fn) {
-    std::promise<void> done;
-    asio::post(io_, [&] {
-      fn();
-      done.set_value();
-    });
-    done.get_future().wait();
-  }
-  void Advance(Duration duration) {
-    Call([&] {
-      const Time end = clock_.Now() + duration;
-      while (clock_.FireNext(end - clock_.Now())) {
-      }
-      clock_.MoveTo(end);
-    });
-  }
+  void Call(const std::function<void()>& fn) { loop_.Call(fn); }
+  void Advance(Duration duration) { loop_.Advance(duration); }
   size_t streams() {
     size_t out = 0;
     Call([&] { out = server_->streams(); });
@@ -146,12 +130,9 @@ class Responder {
   }
 
  private:
-  asio::io_context io_;
-  ManualClock clock_;
-  asio::executor_work_guard<asio::io_context::executor_type> guard_ = asio::make_work_guard(io_);
+  LoopThread loop_;
   std::unique_ptr<DnsServer> server_;
   uint16_t port_ = 0;
-  std::thread thread_;
 };
 
 }  // namespace
