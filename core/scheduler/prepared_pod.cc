@@ -62,25 +62,25 @@ bool PreparedPod::Check(const PodDemand& pod, const NodeInfo& node, Refusal& ref
 }
 
 bool PreparedPod::Fits(const PodDemand& pod, const NodeInfo& node, Refusal& refusal, FilterMask& refused_by) {
-  if (node.nominated.empty()) return Check(pod, node, refusal, refused_by);
   // It must fit beside those that go before it, and also without them: they may end up elsewhere, and then cannot be
-  // the ones that an affinity wants.
+  // the ones that an affinity wants. First without: what the node itself refuses must be told by the node, not by the
+  // copy below, whose texts end with it.
+  if (!Check(pod, node, refusal, refused_by)) return false;
+  if (node.nominated.empty()) return true;
   std::vector<ObjectPtr> before;
   for (const ObjectPtr& other : node.nominated) {
     const PodDemand& info = other->view<PodDemand>();
     if (info.uid != pod.uid && info.request.priority >= pod.request.priority) before.push_back(other);
   }
-  if (!before.empty()) {
-    NodeInfo crowded = node;
-    for (const ObjectPtr& other : before) {
-      crowded.Add(other);
-      Adjust(pod, other->view<PodDemand>(), crowded, 1);
-    }
-    const bool fits = Check(pod, crowded, refusal, refused_by);
-    for (const ObjectPtr& other : before) Adjust(pod, other->view<PodDemand>(), crowded, -1);
-    if (!fits) return false;
+  if (before.empty()) return true;
+  NodeInfo crowded = node;
+  for (const ObjectPtr& other : before) {
+    crowded.Add(other);
+    Adjust(pod, other->view<PodDemand>(), crowded, 1);
   }
-  return Check(pod, node, refusal, refused_by);
+  const bool fits = Check(pod, crowded, refusal, refused_by);
+  for (const ObjectPtr& other : before) Adjust(pod, other->view<PodDemand>(), crowded, -1);
+  return fits;
 }
 
 void PreparedPod::Adjust(const PodDemand& pod, const PodDemand& other, const NodeInfo& node, int by) {

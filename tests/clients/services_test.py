@@ -161,7 +161,9 @@ def descriptors(server):
 
 
 def endpoints(kubectl, name):
-    found = kubectl.get("endpoints", name)
+    status, out, err = kubectl("get", "endpoints", name, "--ignore-not-found", "-o", "json")
+    assert status == 0, err
+    found = json.loads(out or "{}")  # made a moment after its Service
     return sorted(a["ip"] for s in found.get("subsets", []) for a in s.get("addresses", []))
 
 
