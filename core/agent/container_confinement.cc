@@ -12,6 +12,7 @@
 
 #include "core/agent/claimed_volumes.h"
 #include "core/agent/pod_env.h"
+#include "core/agent/projection.h"
 #include "core/kinds/fields.h"
 #include "core/kinds/quantity.h"
 #include "core/kinds/resources.h"
@@ -96,10 +97,6 @@ int64_t IntSetting(const Json& pod, const Json& container, const std::string& fi
 }
 
 Status Impossible(std::string message) { return ContainerRefusal("CreateContainerError", std::move(message)); }
-
-bool IsProjection(const Json& volume) {
-  return Has(volume, "configMap") || Has(volume, "secret") || Has(volume, "projected") || Has(volume, "downwardAPI");
-}
 
 Status PlanCapabilities(const Json& container, AgentUser agent, warden::Confinement& confinement,
                         std::vector<std::string>& notes) {
