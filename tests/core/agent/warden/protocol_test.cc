@@ -24,6 +24,7 @@ SpawnRequest Sample() {
   request.privileged_port_offset = 8000;
   request.run_as_user = -1;
   request.run_as_group = 7;
+  request.tty = true;
   return request;
 }
 
@@ -43,6 +44,8 @@ TEST_CASE("a spawn request comes out as it went in") {
   CHECK(request.privileged_port_offset == 8000);
   CHECK(request.run_as_user == -1);
   CHECK(request.run_as_group == 7);
+  CHECK(request.tty);
+  CHECK_FALSE(request.open_stdin);
 }
 
 TEST_CASE("states come out as they went in") {
@@ -73,8 +76,10 @@ TEST_CASE("states come out as they went in") {
 TEST_CASE("every truncation is refused, more at the end is not") {
   const std::string spawn = Encode(Sample());
   SpawnRequest request;
-  for (size_t size = 0; size < spawn.size(); ++size)
-    CHECK_FALSE(Decode(std::string_view(spawn).substr(0, size), &request));
+  for (size_t size = 0; size < spawn.size(); ++size) {
+    // Without the last two fields it is what older servers send.
+    CHECK(Decode(std::string_view(spawn).substr(0, size), &request) == (size == spawn.size() - 2));
+  }
   CHECK(Decode(spawn + "a field of the future", &request));
   const std::string states = Encode(std::vector<ProcessState>(3));
   std::vector<ProcessState> list;
