@@ -75,6 +75,7 @@ Status Connect(const RemoteOptions& options, RemoteProgram& ours, ExecSpec& thei
   theirs.tty = true;
   for (UniqueFd& fd : theirs.stdio) fd = Copy(terminal);
   if (options.in) ours.in = Copy(master);
+  ours.discard_out = !options.out;
   ours.terminal = Copy(master);
   ours.out = std::move(master);  // also read when nobody asked: a full terminal would stop the program
   return {};
@@ -92,11 +93,9 @@ Task<> StopExec(ContainerRuntime* runtime, std::string exec_id) {
   (void)ignored;
 }
 
-// Upgrades, and carries the program's input and output until it or the client has ended.
-Task<> Converse(std::shared_ptr<Call> call, ServicesPtr services, RemoteOptions options, RemoteProgram program) {
-  std::unique_ptr<streams::Channels> opened =
-      co_await streams::OpenChannels(call->exchange, services->executor, services->clock, options);
-  if (!opened) co_return;
+// Carries the program's input and output until it or the client has ended.
+Task<> Converse(std::shared_ptr<Call> call, ServicesPtr services, std::unique_ptr<streams::Channels> opened,
+                RemoteProgram program) {
   const std::shared_ptr<streams::Channels> channels = std::move(opened);
   call->exchange->set_on_close([weak = std::weak_ptr<streams::Channels>(channels)] {
     if (const auto open = weak.lock()) open->Close();
@@ -133,7 +132,64 @@ Task<> ServeExec(std::shared_ptr<Call> call, ServicesPtr services) {
   program.abandon = [runtime, executor = services->executor, id = spec->exec_id] {
     Spawn(executor, "stop of an exec", StopExec(runtime, id));
   };
-  co_await Converse(std::move(call), std::move(services), *options, std::move(program));
+  std::unique_ptr<streams::Channels> opened =
+      co_await streams::OpenChannels(call->exchange, services->executor, services->clock, *options);
+  if (!opened) co_return;
+  co_await Converse(std::move(call), std::move(services), std::move(opened), std::move(program));
+}
+
+Task<Result<int>> Fail(Status why) { co_return why; }
+
+Task<> CloseStdin(ContainerRuntime* runtime, std::string container_id) {
+  const Status ignored = co_await runtime->CloseStdin(std::move(container_id));
+  (void)ignored;
+}
+
+// Joins what a running container reads and writes.
+Task<RemoteProgram> Attach(ContainerTarget target, RemoteOptions options, asio::any_io_executor executor) {
+  RemoteProgram program;
+  AttachSpec spec;
+  spec.container_id = target.id;
+  // Its end is seen by the end of its output, so that is read also when nobody asked.
+  Status made = MakePipe(program.out, spec.out);
+  if (made.ok() && options.err && !target.tty) made = MakePipe(program.err, spec.err);
+  program.discard_out = !options.out;
+  if (made.ok()) {
+    Result<UniqueFd> input = co_await target.runtime->Attach(std::move(spec));
+    if (input.ok() && input->valid()) {
+      if (target.tty) program.terminal = Copy(*input);
+      if (options.in) program.in = std::move(*input);
+    }
+    made = input.ok() ? Status() : input.status();
+  }
+  if (!made.ok()) {
+    program = RemoteProgram();
+    program.run = [made] { return Fail(made); };
+  } else if (options.in && target.in_once && !target.tty) {
+    program.input_ended = [target, executor] {
+      Spawn(executor, "end of stdin", CloseStdin(target.runtime, target.id));
+    };
+    program.abandon = program.input_ended;
+  }
+  co_return program;
+}
+
+Task<> ServeAttach(std::shared_ptr<Call> call, ServicesPtr services) {
+  http::Exchange& exchange = *call->exchange;
+  const http::Request& request = call->request();
+  const ObjectPtr pod = services->plane.cache().Get(resources::kPods, call->ns, call->name);
+  if (!pod) co_return RespondStatus(exchange, Status::NotFound("pods", "", call->name));
+  const Result<RemoteOptions> options = ReadOptions(request, "PodAttachOptions");
+  if (!options.ok()) co_return RespondStatus(exchange, options.status());
+  const Result<ContainerTarget> target =
+      services->plane.agents().FindContainer(pod, QueryString(request, "container"), "attach to");
+  if (!target.ok()) co_return RespondStatus(exchange, target.status());
+  std::unique_ptr<streams::Channels> opened =
+      co_await streams::OpenChannels(call->exchange, services->executor, services->clock, *options);
+  if (!opened) co_return;
+  // Only now: a tap that nobody reads would hold the container up.
+  RemoteProgram program = co_await Attach(*target, *options, services->executor);
+  co_await Converse(std::move(call), std::move(services), std::move(opened), std::move(program));
 }
 
 Task<> ServePortForward(std::shared_ptr<Call> call, ServicesPtr services) {
@@ -157,6 +213,8 @@ void AddStreamHandlers(Api& api, ControlPlane& plane, asio::any_io_executor exec
   for (const char* method : {"GET", "POST"}) {
     api.AddSubresource(pods, "exec", method,
                        [services](std::shared_ptr<Call> call) { return ServeExec(std::move(call), services); });
+    api.AddSubresource(pods, "attach", method,
+                       [services](std::shared_ptr<Call> call) { return ServeAttach(std::move(call), services); });
     api.AddSubresource(pods, "portforward", method,
                        [services](std::shared_ptr<Call> call) { return ServePortForward(std::move(call), services); });
   }

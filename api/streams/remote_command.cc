@@ -83,6 +83,7 @@ Task<> Session::PumpOutput(std::shared_ptr<FdReader> reader, Channel channel) {
   for (;;) {
     std::string data = co_await reader->Read();
     if (data.empty()) break;
+    if (channel == Channel::kStdout && program.discard_out) continue;
     const Status sent = co_await channels->Write(channel, std::move(data));
     if (sent.ok()) continue;
     gone = true;

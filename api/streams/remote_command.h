@@ -20,8 +20,9 @@ struct RemoteOptions {
 
 // The server's ends of what the program is connected to, and the program itself.
 struct RemoteProgram {
-  warden::Fd in, out, err;  // invalid = not connected
-  warden::Fd terminal;      // another descriptor of the terminal, to resize it
+  warden::Fd in, out, err;   // invalid = not connected
+  bool discard_out = false;  // out is read, but nobody asked for it
+  warden::Fd terminal;       // another descriptor of the terminal, to resize it
   // Runs it: resolves with its exit code when it has ended, or with why it could not run. Absent (attach): the program
   // runs already, and the end is when its output ends.
   std::function<Task<Result<int>>()> run;

@@ -80,7 +80,12 @@ class Builder {
     ContainerSpec& spec = built_.spec;
     spec.id = StringAt(pod_, "metadata.uid") + "/" + name_ + "/" + std::to_string(attempt_);
     spec.env = env_;
+    const bool has_term =
+        std::any_of(env_.begin(), env_.end(), [](const auto& entry) { return entry.first == "TERM"; });
+    if (BoolAt(container_, "tty") && !has_term) spec.env.emplace_back("TERM", "xterm");
     spec.log_path = (site_.log_directory / name_ / (std::to_string(attempt_) + ".log")).string();
+    spec.open_stdin = BoolAt(container_, "stdin");
+    spec.tty = BoolAt(container_, "tty");
     spec.privileged_port_offset = options_.privileged_port_offset;
     spec.bind_address = site_.pod_ip;
     if (BoolAt(pod_, "spec.hostNetwork") && Annotation(kHostNetworkKey) == "machine") spec.bind_address.clear();

@@ -36,6 +36,8 @@ struct ContainerSpec {
   int privileged_port_offset = 0;
   int64_t run_as_user = -1, run_as_group = -1;  // -1 = ours
   warden::Confinement confinement;              // volumes at their places, the sandbox, limits; plain = a plain process
+  bool open_stdin = false;                      // stdin is a pipe that Attach gives the other end of, not /dev/null
+  bool tty = false;  // stdin, stdout and stderr are a terminal, whose output is logged as stdout
 };
 
 // What became of a container that was once started.
@@ -76,6 +78,14 @@ struct ContainerUsage {
   uint32_t processes = 0;
 };
 
+// Somebody who wants to see what a running container writes from now on.
+struct AttachSpec {
+  std::string container_id;
+  // Write ends of pipes for copies of its output; invalid = not wanted. Closed when the container has ended. A reader
+  // that is slow holds the container up, one that does not read for ten seconds is cut off.
+  UniqueFd out, err;
+};
+
 // Runs containers for one or many node agents: real processes behind the warden, or simulated ones on the clock.
 // Control thread only.
 class ContainerRuntime {
@@ -98,6 +108,17 @@ class ContainerRuntime {
   virtual Task<Result<ExecResult>> Exec(ExecSpec spec) = 0;
   // Kills the exec's process and its group; Exec then resolves. Ok when unknown.
   virtual Task<Status> StopExec(std::string exec_id) = 0;
+  // Attaches. The result is the other end of the container's stdin, or the near end of its terminal; invalid when it
+  // has neither. Errors: the container does not run.
+  virtual Task<Result<UniqueFd>> Attach(AttachSpec spec) {
+    (void)spec;
+    co_return Status(Reason::kMethodNotAllowed, "containers of the " + name() + " runtime have no output to attach to");
+  }
+  // No more input for the container: it sees the end once everybody has closed what Attach gave them. Ok when unknown.
+  virtual Task<Status> CloseStdin(std::string container_id) {
+    (void)container_id;
+    co_return Status();
+  }
   // Every container that was started and not removed, also by an earlier server over the same data directory.
   virtual Task<std::vector<ContainerState>> List() = 0;
   // What the running containers take at this moment. It costs a look at every process: keep the answer for a while.

@@ -237,6 +237,51 @@ def logs(server, kubectl):
     status, out, err = run(kubectl, "exec", "chatty", "--", "true")
     assert status == 1 and "completed pod" in err, (status, err)
     kubectl.ok("delete", "pod", "chatty", "--grace-period=0", "--force")
+    kubectl.ok("run", "again", "--image=any", "--command", "--", "sh", "-c",
+               'if [ -e seen ]; then echo second; sleep 1000; else touch seen; echo first; fi')
+    restarted = lambda: kubectl.get("pod", "again").get("status", {}).get("containerStatuses", [{}])[0].get("restartCount")
+    wait_until(restarted, "the restart")
+    wait_until(lambda: kubectl("logs", "again")[1] == "second\n", "the second run to speak")
+    assert kubectl.ok("logs", "--previous", "again") == "first\n"
+    kubectl.ok("delete", "pod", "again", "--grace-period=0", "--force")
+
+
+READER = """
+apiVersion: v1
+kind: Pod
+metadata: {name: reader}
+spec:
+  restartPolicy: Never
+  terminationGracePeriodSeconds: 0
+  containers:
+    - name: main
+      image: any
+      stdin: true
+      stdinOnce: true
+      command: [sh, -c, "while read line; do echo got $line; echo err $line >&2; done; echo bye"]
+"""
+
+
+def attaches(server, kubectl):
+    kubectl.ok("apply", "-f", "-", stdin=READER)
+    kubectl.ok("wait", "--for=condition=Ready", "pod", "reader", "--timeout=30s")
+    status, out, err = run(kubectl, "attach", "-i", "reader", data=b"one\ntwo\n")
+    assert status == 0 and out == b"got one\ngot two\nbye\n", (status, out, err)
+    assert "err one\nerr two\n" in err, err
+    wait_until(lambda: kubectl.get("pod", "reader")["status"]["phase"] == "Succeeded", "the reader to end")
+    assert kubectl.ok("logs", "reader").count("got") == 2
+    status, out, err = run(kubectl, "attach", "reader")
+    assert status == 1 and "completed pod" in err, (status, err)
+    kubectl.ok("delete", "pod", "reader", "--grace-period=0", "--force")
+
+    terminal = Terminal(kubectl, "run", "-it", "--rm", "tmp", "--image=any", "--restart=Never", "--command", "--", "sh")
+    terminal.type("\n")
+    terminal.expect("[#$] ")
+    terminal.type("stty size; tty; echo $TERM $((6*7))\n")
+    terminal.expect(r"31 91\r\n/dev/pts/\d+\r\nxterm 42\r\n")
+    terminal.type("exit 0\n")
+    assert terminal.wait() == 0
+    wait_until(lambda: kubectl("get", "pod", "tmp")[0] == 1, "the pod to be removed")
 
 
 def python_client(server):
@@ -277,6 +322,7 @@ def check(server, kubectl):
     has_terminals(server, kubectl)
     copies(server, kubectl)
     forwards(server, kubectl)
+    attaches(server, kubectl)
     logs(server, kubectl)
 
 

@@ -57,6 +57,8 @@ warden::SpawnRequest ToRequest(ContainerSpec spec) {
   request.run_as_user = spec.run_as_user;
   request.run_as_group = spec.run_as_group;
   request.confinement = std::move(spec.confinement);
+  request.open_stdin = spec.open_stdin;
+  request.tty = spec.tty;
   return request;
 }
 
@@ -160,6 +162,43 @@ Task<Status> ProcessRuntime::StopExec(std::string exec_id) {
   const std::string payload = warden::EncodeString(exec_id);
   std::function<void(Link::Answer)> start = [link, payload](Link::Answer answer) {
     link->Call(MessageType::kStopExec, payload, "", std::move(answer));
+  };
+  const std::shared_ptr<Payload> got = co_await Await(link->io().get_executor(), std::move(start));
+  co_return ToStatus(*got);
+}
+
+Task<Result<UniqueFd>> ProcessRuntime::Attach(AttachSpec spec) {
+  const auto link = link_;
+  warden::AttachRequest request;
+  request.container_id = std::move(spec.container_id);
+  std::vector<warden::Fd> pipes;
+  if (spec.out.valid()) {
+    request.attached |= 2;
+    pipes.push_back(std::move(spec.out));
+  }
+  if (spec.err.valid()) {
+    request.attached |= 4;
+    pipes.push_back(std::move(spec.err));
+  }
+  using Answer = std::shared_ptr<Result<std::shared_ptr<warden::Fd>>>;
+  auto start = [link, request, pipes = std::move(pipes)](std::function<void(Answer)> done) mutable {
+    link->Attach(std::move(request), std::move(pipes),
+                 [link, done = std::move(done)](Result<std::shared_ptr<warden::Fd>> result) {
+                   auto shared = std::make_shared<Result<std::shared_ptr<warden::Fd>>>(std::move(result));
+                   asio::post(link->io(), [done, shared] { done(shared); });
+                 });
+  };
+  const Answer answer = co_await AwaitCallback<Answer>(std::move(start));
+  if (!answer->ok()) co_return answer->status();
+  co_return std::move(*answer->value());
+}
+
+Task<Status> ProcessRuntime::CloseStdin(std::string container_id) {
+  const auto link = link_;
+  link->ForgetInput(container_id);
+  const std::string payload = warden::EncodeString(container_id);
+  std::function<void(Link::Answer)> start = [link, payload](Link::Answer answer) {
+    link->Call(MessageType::kCloseStdin, payload, "", std::move(answer));
   };
   const std::shared_ptr<Payload> got = co_await Await(link->io().get_executor(), std::move(start));
   co_return ToStatus(*got);

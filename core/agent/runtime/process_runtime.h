@@ -38,6 +38,8 @@ class ProcessRuntime : public ContainerRuntime {
   Task<Status> Remove(std::string id) override;
   Task<Result<ExecResult>> Exec(ExecSpec spec) override;
   Task<Status> StopExec(std::string exec_id) override;
+  Task<Result<UniqueFd>> Attach(AttachSpec spec) override;
+  Task<Status> CloseStdin(std::string container_id) override;
   Task<std::vector<ContainerState>> List() override;
   Task<std::vector<ContainerUsage>> Usage() override;
   // Also called for ended containers found on connecting that this object has not reported yet.

@@ -179,6 +179,8 @@ void ProcessRuntime::Link::Handle(const warden::Frame& frame) {
       return HandleHello(frame.payload);
     case MessageType::kExecReply:
       return HandleExecReply(frame);
+    case MessageType::kAttachReply:
+      return HandleAttachReply(frame);
     case MessageType::kExecExited:
       return HandleExecEnd(frame.payload);
     case MessageType::kExited:
@@ -213,9 +215,12 @@ void ProcessRuntime::Link::HandleHello(std::string_view payload) {
   }
   warden_pid_ = static_cast<int>(hello.pid);
   warden_version_ = hello.version;
-  for (const auto& [id, listener] : kept_) {
-    warden::Fd copy(fcntl(listener.get(), F_DUPFD_CLOEXEC, 3));
-    if (copy.valid()) Send(MessageType::kReturnFd, 0, warden::EncodeString(id), std::move(copy));
+  for (const auto& [id, roles] : kept_) {
+    for (const auto& [role, fd] : roles) {
+      if (role != warden::kBindListener && warden_version_ < warden::kAttachVersion) continue;
+      warden::Fd copy(fcntl(fd.get(), F_DUPFD_CLOEXEC, 3));
+      if (copy.valid()) Send(MessageType::kReturnFd, 0, warden::Encode(warden::KeptFd{id, role}), std::move(copy));
+    }
   }
   Send(MessageType::kList, 0, {});
 }
@@ -255,6 +260,7 @@ void ProcessRuntime::Link::HandleList(std::string_view payload) {
     }
   }
   for (auto& [request, call] : execs_) SendExec(request, call);
+  for (auto& [request, call] : attaches_) SendAttach(request, call);
   for (const auto& [answer, reply] : started) answer(warden::Encode(reply));
   for (const warden::ProcessState& state : states) {
     if (state.running) {
@@ -277,9 +283,9 @@ void ProcessRuntime::Link::ReportExit(const warden::ProcessState& state) {
 
 void ProcessRuntime::Link::HandleEvent(const warden::Frame& frame) {
   if (frame.type == MessageType::kKeepFd) {
-    std::string id;
-    warden::Fd listener = connection_->TakeAttached();
-    if (warden::DecodeString(frame.payload, &id) && listener.valid()) kept_[id] = std::move(listener);
+    warden::KeptFd kept;
+    warden::Fd fd = connection_->TakeAttached();
+    if (warden::Decode(frame.payload, &kept) && fd.valid()) kept_[kept.id][kept.role] = std::move(fd);
   } else if (frame.type == MessageType::kExited) {
     warden::ProcessState state;
     if (warden::Decode(frame.payload, &state)) ReportExit(state);
@@ -331,7 +337,7 @@ void ProcessRuntime::Link::Exec(warden::ExecRequest request, std::vector<warden:
 }
 
 void ProcessRuntime::Link::SendExec(uint32_t request, ExecCall& call) {
-  if (warden_version_ < 2) {
+  if (warden_version_ < warden::kExecVersion) {
     // From the event loop: the callee may start another.
     asio::post(io_, [weak = weak_from_this(), request] {
       const auto self = weak.lock();
@@ -387,6 +393,63 @@ void ProcessRuntime::Link::EndExecs(const Status& why, bool also_unsent) {
     }
   }
   for (const ExecEnded& tell : ended) tell(why);
+  std::vector<Attached> refused;
+  for (auto it = attaches_.begin(); it != attaches_.end();) {
+    if (it->second.sent || also_unsent) {
+      refused.push_back(std::move(it->second.answer));
+      it = attaches_.erase(it);
+    } else {
+      ++it;
+    }
+  }
+  for (const Attached& tell : refused) tell(why);
+}
+
+// ---- Attach
+
+void ProcessRuntime::Link::Attach(warden::AttachRequest request, std::vector<warden::Fd> pipes, Attached answer) {
+  if (closed_) return answer(Status::Unavailable("the process runtime is closed"));
+  const uint32_t number = next_request_++;
+  AttachCall& call = attaches_[number];
+  call.request = std::move(request);
+  call.pipes = std::move(pipes);
+  call.answer = std::move(answer);
+  if (ready_) SendAttach(number, call);
+}
+
+void ProcessRuntime::Link::SendAttach(uint32_t request, AttachCall& call) {
+  call.sent = true;
+  if (warden_version_ < warden::kAttachVersion) {
+    // From the event loop: the callee may ask for another.
+    asio::post(io_, [weak = weak_from_this(), request] {
+      const auto self = weak.lock();
+      if (!self || self->attaches_.count(request) == 0) return;
+      const Attached answer = std::move(self->attaches_[request].answer);
+      self->attaches_.erase(request);
+      answer(Status::Unavailable("the running warden (pid " + std::to_string(self->warden_pid_) +
+                                 ") is of an older version and cannot attach to containers"));
+    });
+    return;
+  }
+  connection_->Send(MessageType::kAttach, request, warden::Encode(call.request), std::exchange(call.pipes, {}));
+  WaitWritable();
+}
+
+void ProcessRuntime::Link::HandleAttachReply(const warden::Frame& frame) {
+  warden::AttachReply reply;
+  if (!warden::Decode(frame.payload, &reply)) reply.error = "malformed answer of the warden";
+  warden::Fd input = reply.has_input ? connection_->TakeAttached() : warden::Fd();
+  const auto it = attaches_.find(frame.request);
+  if (it == attaches_.end()) return;
+  const Attached answer = std::move(it->second.answer);
+  attaches_.erase(it);
+  if (!reply.error.empty()) return answer(Status::Internal(reply.error));
+  answer(std::make_shared<warden::Fd>(std::move(input)));
+}
+
+void ProcessRuntime::Link::ForgetInput(const std::string& id) {
+  const auto it = kept_.find(id);
+  if (it != kept_.end()) it->second.erase(warden::kInput);
 }
 
 }  // namespace wherry

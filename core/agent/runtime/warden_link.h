@@ -40,6 +40,12 @@ class ProcessRuntime::Link : public std::enable_shared_from_this<Link> {
   using ExecEnded = std::function<void(Result<ExecResult>)>;
   void Exec(warden::ExecRequest request, std::vector<warden::Fd> stdio, ExecEnded ended);
 
+  // Attaches; `answer` gets the end of the container's stdin, invalid when it has none.
+  using Attached = std::function<void(Result<std::shared_ptr<warden::Fd>>)>;
+  void Attach(warden::AttachRequest request, std::vector<warden::Fd> pipes, Attached answer);
+  // Forgets our copy of its stdin too.
+  void ForgetInput(const std::string& id);
+
   asio::io_context& io() { return io_; }
   int warden_pid() const { return ready_ ? warden_pid_ : 0; }
   // The protocol version of the warden last greeted; 0 = none yet.
@@ -64,6 +70,13 @@ class ProcessRuntime::Link : public std::enable_shared_from_this<Link> {
     ExecEnded ended;
   };
 
+  struct AttachCall {
+    warden::AttachRequest request;
+    std::vector<warden::Fd> pipes;  // until it is sent
+    bool sent = false;
+    Attached answer;
+  };
+
   void Connect();
   void ConnectLater();
   void Broken();
@@ -76,6 +89,8 @@ class ProcessRuntime::Link : public std::enable_shared_from_this<Link> {
   void HandleReply(const warden::Frame& frame);
   void SendExec(uint32_t request, ExecCall& call);
   void HandleExecReply(const warden::Frame& frame);
+  void SendAttach(uint32_t request, AttachCall& call);
+  void HandleAttachReply(const warden::Frame& frame);
   void HandleExecEnd(std::string_view payload);
   void EndExecs(const Status& why, bool also_unsent);
   void ReportExit(const warden::ProcessState& state);
@@ -103,9 +118,11 @@ class ProcessRuntime::Link : public std::enable_shared_from_this<Link> {
   Clock::TimerId retry_ = 0;
   uint32_t next_request_ = 1;
   std::map<uint32_t, Pending> pending_;
-  std::map<uint32_t, ExecCall> execs_;                // not ended
-  std::unordered_map<std::string, warden::Fd> kept_;  // bind listeners, by container
-  std::unordered_set<std::string> reported_;          // exits told to on_exit
+  std::map<uint32_t, AttachCall> attaches_;
+  std::map<uint32_t, ExecCall> execs_;  // not ended
+  // By container and role.
+  std::unordered_map<std::string, std::map<std::string, warden::Fd>> kept_;
+  std::unordered_set<std::string> reported_;  // exits told to on_exit
   std::unordered_map<std::string, warden::ProcessState> running_;
 };
 

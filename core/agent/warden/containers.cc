@@ -1,6 +1,7 @@
 #include "core/agent/warden/containers.h"
 
 #include <arpa/inet.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -68,9 +69,12 @@ struct Containers::Container {
   SpawnDone spawn_done;
   uint64_t spawn_client = 0;
   std::vector<Done> remove_done;
-  bool adopted = false;  // the first process is not our child
-  Fd pidfd;              // of an adopted one
-  Fd logs[2];
+  bool adopted = false;               // the first process is not our child
+  Fd pidfd;                           // of an adopted one
+  Fd logs[2];                         // [0] is the terminal when it has one
+  bool log_held[2] = {false, false};  // not watched: a tap is full
+  bool tty = false;
+  Fd input;  // the other end of its stdin, or of its terminal
   LogWriter log;
   std::unique_ptr<BindSteering> steering;
   Fd listener;
@@ -80,7 +84,11 @@ struct Containers::Container {
 };
 
 Containers::Containers(Poller& poller, Inheritance inheritance, Events events)
-    : poller_(poller), inheritance_(std::move(inheritance)), events_(std::move(events)), boot_id_(BootId()) {}
+    : poller_(poller),
+      inheritance_(std::move(inheritance)),
+      events_(std::move(events)),
+      boot_id_(BootId()),
+      taps_(poller, [this](uint64_t serial) { ResumeLogs(serial); }) {}
 
 Containers::~Containers() = default;
 
@@ -212,9 +220,11 @@ void Containers::Spawn(SpawnRequest request, uint64_t client, SpawnDone done) {
   WatchMemory(c);
   SetUpSteering(c);
   for (int i = 0; i < 2; ++i) {
-    c.logs[i] = std::move(c.birth.log[i]);
-    poller_.Add(c.logs[i].get(), i == 0 ? Source::kStdout : Source::kStderr, c.serial);
+    if (c.birth.log[i].valid()) WatchLog(c, i, std::move(c.birth.log[i]));
   }
+  c.tty = c.request.tty;
+  c.input = std::move(c.birth.input);
+  if (c.input.valid()) events_.input(c.record.state.id, c.input.get());
   poller_.Add(c.birth.status.get(), Source::kBirth, c.serial);
   Go(c.birth);
 }
@@ -269,6 +279,7 @@ void Containers::FailBirth(Container& c, const BirthNews& news) {
   by_pid_.erase(c.record.state.pid);  // its exit is nobody's
   for (Fd* watched : {&c.birth.status, &c.logs[0], &c.logs[1], &c.listener}) Close(*watched);
   LetGoOfLimits(c);
+  taps_.ContainerEnded(c.serial);
   Forget(c);
   done(reply);
   for (const Done& removal : removals) removal("");
@@ -289,6 +300,35 @@ void Containers::AddNote(Container& c, const std::string& note) {
   events_.note(c.record.state.id, all);
 }
 
+void Containers::WatchLog(Container& c, int stream, Fd pipe) {
+  c.logs[stream] = std::move(pipe);
+  poller_.Add(c.logs[stream].get(), stream == 0 ? Source::kStdout : Source::kStderr, c.serial);
+}
+
+void Containers::ResumeLogs(uint64_t serial) {
+  Container* c = Find(serial);
+  if (c == nullptr) return;
+  for (int i = 0; i < 2; ++i) {
+    if (!c->log_held[i] || taps_.Blocks(serial, static_cast<Stream>(i))) continue;
+    c->log_held[i] = false;
+    if (c->logs[i].valid()) poller_.Add(c->logs[i].get(), i == 0 ? Source::kStdout : Source::kStderr, serial);
+  }
+}
+
+std::string Containers::Attach(const std::string& id, Fd out, Fd err, Fd* input) {
+  Container* c = Find(id);
+  if (c == nullptr || c->phase != Phase::kRunning) return "container \"" + id + "\" is not running";
+  if (out.valid()) taps_.Add(c->serial, Stream::kStdout, std::move(out));
+  if (err.valid() && !c->tty) taps_.Add(c->serial, Stream::kStderr, std::move(err));
+  if (c->input.valid()) input->reset(fcntl(c->input.get(), F_DUPFD_CLOEXEC, 3));
+  return {};
+}
+
+void Containers::CloseStdin(const std::string& id) {
+  Container* c = Find(id);
+  if (c != nullptr && !c->tty) c->input.reset();
+}
+
 void Containers::ReadLog(Container& c, Stream stream, bool to_the_end) {
   static char buffer[256 << 10];
   Fd& pipe = c.logs[static_cast<int>(stream)];
@@ -302,7 +342,14 @@ void Containers::ReadLog(Container& c, Stream stream, bool to_the_end) {
       Close(pipe);
       return;
     }
-    c.log.Append(stream, std::string_view(buffer, static_cast<size_t>(n)));
+    const std::string_view data(buffer, static_cast<size_t>(n));
+    c.log.Append(stream, data);
+    taps_.Write(c.serial, stream, data);
+    if (!to_the_end && taps_.Blocks(c.serial, stream)) {
+      poller_.Remove(pipe.get());
+      c.log_held[static_cast<int>(stream)] = true;
+      return;
+    }
     if (!to_the_end && n < 4096) return;  // most likely empty now
   }
 }
@@ -320,6 +367,7 @@ void Containers::AnswerBind(const std::string& id, int listener) {
 }
 
 void Containers::Handle(const Poller::Event& event) {
+  if (event.source == Source::kTap) return taps_.Handle(event.serial);
   Container* c = Find(event.serial);
   if (c == nullptr) return;
   switch (event.source) {
@@ -391,6 +439,23 @@ void Containers::ForEachListener(const std::function<void(const std::string&, in
   }
 }
 
+void Containers::ForEachInput(const std::function<void(const std::string&, int)>& fn) const {
+  for (const auto& [id, c] : by_id_) {
+    if (c->input.valid()) fn(id, c->input.get());
+  }
+}
+
+// A terminal is its log as well, which nobody could open anew.
+void Containers::ReturnInput(const std::string& id, Fd input) {
+  Container* c = Find(id);
+  if (c == nullptr || c->phase != Phase::kRunning || c->input.valid() || !input.valid()) return;
+  if (isatty(input.get())) {
+    c->tty = true;
+    if (!c->logs[0].valid()) WatchLog(*c, 0, Fd(fcntl(input.get(), F_DUPFD_CLOEXEC, 3)));
+  }
+  c->input = std::move(input);
+}
+
 void Containers::ReturnListener(const std::string& id, Fd listener) {
   Container* c = Find(id);
   if (c != nullptr && c->phase == Phase::kRunning) WatchListener(*c, std::move(listener));
@@ -418,6 +483,7 @@ void Containers::Adopt(Record record) {
     std::vector<pid_t> holders{pid};
     for (int i = 0; i < 2; ++i) {
       for (size_t at = 0; at < holders.size() && !c.logs[i].valid(); ++at) {
+        if (c.record.log_pipe[i] == 0) break;  // a terminal
         if (alive || at > 0) c.logs[i] = ReopenPipe(holders[at], c.record.log_pipe[i]);
         if (at == 0 && !c.logs[i].valid() && holders.size() == 1) {
           for (pid_t member : FindMembers(c.record.tag)) holders.push_back(member);
@@ -549,6 +615,7 @@ std::vector<ProcessUsage> Containers::Usage() const {
 void Containers::Tick() {
   if (watched_memory_ > 0 && MicrosOf(CLOCK_MONOTONIC) >= next_memory_look_us_) CheckMemory();
   if (!stale_cgroups_.empty()) DropStaleCgroups();
+  taps_.Tick();
   if (!draining_.empty() && MicrosOf(CLOCK_MONOTONIC) >= next_look_us_) CheckDraining();
 }
 
@@ -558,8 +625,10 @@ int Containers::TimeoutMs() const {
   if (watched_memory_ > 0) next = std::min(next, next_memory_look_us_);
   const int64_t now = MicrosOf(CLOCK_MONOTONIC);
   if (!stale_cgroups_.empty()) next = std::min(next, now + kMemoryLookUs);
-  if (next == INT64_MAX) return -1;
-  return static_cast<int>(std::max<int64_t>(0, (next - now + 999) / 1000));
+  const int taps = taps_.TimeoutMs();
+  if (next == INT64_MAX) return taps;
+  const int look = static_cast<int>(std::max<int64_t>(0, (next - now + 999) / 1000));
+  return taps < 0 ? look : std::min(taps, look);
 }
 
 void Containers::Finish(Container& c) {
@@ -567,6 +636,8 @@ void Containers::Finish(Container& c) {
     ReadLog(c, stream, true);
     Close(c.logs[static_cast<int>(stream)]);
   }
+  taps_.ContainerEnded(c.serial);
+  c.input.reset();
   c.log.Finish();
   c.log = LogWriter();
   Close(c.listener);

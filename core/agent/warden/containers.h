@@ -16,6 +16,7 @@
 #include "core/agent/warden/poller.h"
 #include "core/agent/warden/protocol.h"
 #include "core/agent/warden/spawn.h"
+#include "core/agent/warden/taps.h"
 
 namespace wherry::warden {
 
@@ -32,6 +33,7 @@ class Containers {
     std::function<void(const ProcessState&)> exited;
     std::function<void(const std::string& id, const std::string& note)> note;
     std::function<void(const std::string& id, int listener)> listener;
+    std::function<void(const std::string& id, int input)> input;  // of one that has just been started
     // A child ended that is no container's first process.
     std::function<void(pid_t pid, int exit_code, int signal)> other_child;
   };
@@ -56,9 +58,17 @@ class Containers {
   // What the running ones take now: a look at every process of the machine.
   std::vector<ProcessUsage> Usage() const;
 
+  // Copies its output to these pipes from now on. `*input` becomes another descriptor of its stdin or terminal; invalid
+  // when it has none. Returns an error or "".
+  std::string Attach(const std::string& id, Fd out, Fd err, Fd* input);
+  // Lets go of our end of its stdin; a terminal stays.
+  void CloseStdin(const std::string& id);
+
   // The descriptors a server has to keep, and gives back after a crash of the warden.
   void ForEachListener(const std::function<void(const std::string& id, int listener)>& fn) const;
+  void ForEachInput(const std::function<void(const std::string& id, int input)>& fn) const;
   void ReturnListener(const std::string& id, Fd listener);
+  void ReturnInput(const std::string& id, Fd input);
 
   // For execs: what is known of a container whose program runs, else nullptr; and one of its binds that waits at
   // another listener than its first process's.
@@ -88,6 +98,8 @@ class Containers {
   void ReadBirth(Container& c);
   void FailBirth(Container& c, const BirthNews& news);
   void ReadLog(Container& c, Stream stream, bool to_the_end);
+  void WatchLog(Container& c, int stream, Fd pipe);
+  void ResumeLogs(uint64_t serial);
   void AddNote(Container& c, const std::string& note);
   void MainEnded(Container& c, int exit_code, int signal, bool lost);
   void CheckDraining();
@@ -109,6 +121,7 @@ class Containers {
   std::map<std::string, std::unique_ptr<Container>> by_id_;
   std::unordered_map<uint64_t, Container*> by_serial_;
   std::unordered_map<pid_t, Container*> by_pid_;  // first processes that are our children and not yet reaped
+  Taps taps_;
   std::vector<uint64_t> draining_;
   int64_t next_look_us_ = 0;  // monotonic, when draining_ is not empty
   int watched_memory_ = 0;    // containers with a memory limit that no control group enforces

@@ -20,7 +20,8 @@ enum class Source : uint8_t {
   kBinds,
   kAdopted,
   kExecBirth,
-  kExecBinds
+  kExecBinds,
+  kTap
 };
 
 // epoll, level-triggered. Events name their descriptor by source and the serial number of its owner, never by pointer:

@@ -85,6 +85,8 @@ std::string Encode(const SpawnRequest& request) {
   out.I64(request.run_as_user);
   out.I64(request.run_as_group);
   out.Str(Encode(request.confinement));
+  out.Bool(request.open_stdin);
+  out.Bool(request.tty);
   return std::move(out.bytes());
 }
 
@@ -107,9 +109,13 @@ bool Decode(std::string_view bytes, SpawnRequest* request) {
   request->run_as_user = in.I64();
   request->run_as_group = in.I64();
   request->confinement = Confinement();
-  if (in.ok() && in.at_end()) return true;  // of version 2 or before
+  if (in.ok() && in.at_end()) return true;  // of a version before kConfinementVersion
   const std::string confinement = in.Str();
-  return in.ok() && Decode(confinement, &request->confinement);
+  if (!in.ok() || !Decode(confinement, &request->confinement)) return false;
+  if (in.at_end()) return true;  // of a version before kAttachVersion
+  request->open_stdin = in.Bool();
+  request->tty = in.Bool();
+  return in.ok();
 }
 
 std::string Encode(const ProcessState& state) {
@@ -283,6 +289,49 @@ bool Decode(std::string_view bytes, ExecEnd* end) {
   end->exec_id = in.Str();
   end->exit_code = static_cast<int32_t>(in.U32());
   end->signal = static_cast<int32_t>(in.U32());
+  return in.ok();
+}
+
+std::string Encode(const AttachRequest& request) {
+  Encoder out;
+  out.Str(request.container_id);
+  out.U32(request.attached);
+  return std::move(out.bytes());
+}
+
+bool Decode(std::string_view bytes, AttachRequest* request) {
+  Decoder in(bytes);
+  request->container_id = in.Str();
+  request->attached = in.U32();
+  return in.ok();
+}
+
+std::string Encode(const AttachReply& reply) {
+  Encoder out;
+  out.Str(reply.error);
+  out.Bool(reply.has_input);
+  return std::move(out.bytes());
+}
+
+bool Decode(std::string_view bytes, AttachReply* reply) {
+  Decoder in(bytes);
+  reply->error = in.Str();
+  reply->has_input = in.Bool();
+  return in.ok();
+}
+
+std::string Encode(const KeptFd& kept) {
+  Encoder out;
+  out.Str(kept.id);
+  out.Str(kept.role);
+  return std::move(out.bytes());
+}
+
+bool Decode(std::string_view bytes, KeptFd* kept) {
+  Decoder in(bytes);
+  kept->id = in.Str();
+  if (in.ok() && in.at_end()) return true;  // of a version before kAttachVersion
+  kept->role = in.Str();
   return in.ok();
 }
 

@@ -15,9 +15,11 @@ namespace wherry::warden {
 //   u32 length of the rest | u8 type | u32 request | payload
 // A reply carries the number of its request; events carry 0. Both peers may be of different builds: fields and types
 // are only ever appended, and each side talks at the lower of the two versions. Types that are not known are skipped.
-constexpr uint32_t kProtocolVersion = 3;        // 2: execs; 3: confinement
+constexpr uint32_t kProtocolVersion = 4;        // 2: execs; 3: confinement; 4: attach
 constexpr uint32_t kOldestProtocolVersion = 1;  // that this build still speaks
-constexpr uint32_t kConfinementVersion = 3;     // the first whose wardens know of SpawnRequest::confinement
+constexpr uint32_t kExecVersion = 2;            // the first that knows of execs
+constexpr uint32_t kConfinementVersion = 3;     // … of SpawnRequest::confinement
+constexpr uint32_t kAttachVersion = 4;          // … of attach, and of stdin and terminals in SpawnRequest and KeptFd
 // An environment and an argument list together may be 2 MiB for execve(2); a list of 100,000 containers fits.
 constexpr size_t kMaxFrameBytes = 32 << 20;
 constexpr size_t kFrameHeaderBytes = 9;
@@ -35,15 +37,20 @@ enum class MessageType : uint8_t {
   kDone = 10,       // warden: error message, "" = fine
   kExited = 11,     // warden, event: state
   kNote = 12,       // warden, event: id and note
-  // The bind listener of a container, attached to the frame as SCM_RIGHTS. The server only keeps it, and gives it back
-  // to the warden after this one: with no holder left, every later bind(2) of the container would fail with ENOSYS.
-  kKeepFd = 13,    // warden, event: id
-  kReturnFd = 14,  // server: id
+  // A descriptor of a container, attached to the frame as SCM_RIGHTS. The server only keeps it, and gives it back to
+  // the warden after this one. With no holder left of its bind listener, every later bind(2) of the container would
+  // fail with ENOSYS; of its input, the program would see the end of it or be hung up.
+  kKeepFd = 13,    // warden, event: KeptFd
+  kReturnFd = 14,  // server: KeptFd
   // The program's ends of those stdio descriptors that it gets are attached.
   kExec = 15,        // server: ExecRequest
   kExecReply = 16,   // warden: ExecReply: it runs, or why not
   kExecExited = 17,  // warden, event to the server that asked: ExecEnd
   kStopExec = 18,    // server: exec id; reply kDone
+  // The wanted pipes' write ends are attached.
+  kAttach = 19,       // server: AttachRequest
+  kAttachReply = 20,  // warden: AttachReply, with the end of the container's stdin if it has one
+  kCloseStdin = 21,   // server: container id; reply kDone
   kUsage = 40,       // server: empty
   kUsageReply = 41,  // warden: usages of what runs
 };
@@ -91,6 +98,8 @@ struct SpawnRequest {
   int64_t run_as_user = -1;
   int64_t run_as_group = -1;
   Confinement confinement;
+  bool open_stdin = false;
+  bool tty = false;
 };
 
 // The plain form of ContainerState. Times are microseconds since the epoch.
@@ -148,6 +157,23 @@ struct SignalRequest {
   int32_t signal = 0;
 };
 
+struct AttachRequest {
+  std::string container_id;
+  uint32_t attached = 0;  // bit 1: stdout's pipe is attached; bit 2: stderr's
+};
+
+struct AttachReply {
+  std::string error;  // "" = attached
+  bool has_input = false;
+};
+
+struct KeptFd {
+  std::string id;
+  std::string role;  // kBindListener or kInput
+};
+inline constexpr const char* kBindListener = "";  // as version 1 knows it
+inline constexpr const char* kInput = "input";
+
 struct IdAndNote {
   std::string id;
   std::string note;
@@ -164,6 +190,9 @@ std::string Encode(const IdAndNote& note);
 std::string Encode(const ExecRequest& request);
 std::string Encode(const ExecReply& reply);
 std::string Encode(const ExecEnd& end);
+std::string Encode(const AttachRequest& request);
+std::string Encode(const AttachReply& reply);
+std::string Encode(const KeptFd& kept);
 std::string EncodeString(std::string_view text);
 
 // False when the bytes are not a whole message of the kind.
@@ -178,6 +207,9 @@ bool Decode(std::string_view bytes, IdAndNote* note);
 bool Decode(std::string_view bytes, ExecRequest* request);
 bool Decode(std::string_view bytes, ExecReply* reply);
 bool Decode(std::string_view bytes, ExecEnd* end);
+bool Decode(std::string_view bytes, AttachRequest* request);
+bool Decode(std::string_view bytes, AttachReply* reply);
+bool Decode(std::string_view bytes, KeptFd* kept);
 bool DecodeString(std::string_view bytes, std::string* text);
 
 }  // namespace wherry::warden

@@ -187,6 +187,8 @@ void EnterDirectory(const SpawnRequest& request, int status) {
     const int error = errno;
     Tell(status, listener.valid() ? Step::kListener : Step::kNotSteered, error, listener.get());
   }
+  // Once it is in the session that it stays in.
+  if (start.tty && ioctl(0, TIOCSCTTY, 0) != 0) Fail(status, Step::kTerminal, errno);
   // After the change of user, which clears it. What the warden cannot tell the end of must not go on.
   if (start.joins > 0) {
     prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
@@ -257,6 +259,20 @@ std::string Explain(const News& news, const SpawnRequest& request) {
 
 namespace {
 
+// A terminal: `near` is ours, `far` the program's.
+int MakeTerminal(const SpawnRequest& request, Fd* near, Fd* far) {
+  near->reset(open("/dev/ptmx", O_RDWR | O_NOCTTY | O_CLOEXEC | O_NONBLOCK));
+  const int unlocked = 0;
+  if (!near->valid() || ioctl(near->get(), TIOCSPTLCK, &unlocked) != 0) return errno;
+  far->reset(ioctl(near->get(), TIOCGPTPEER, O_RDWR | O_NOCTTY | O_CLOEXEC));
+  if (!far->valid()) return errno;
+  if (request.run_as_user >= 0 &&
+      fchown(far->get(), static_cast<uid_t>(request.run_as_user), static_cast<gid_t>(-1)) != 0 && errno != EPERM) {
+    return errno;
+  }
+  return 0;
+}
+
 int ForkWith(const SpawnRequest& request, uint64_t tag, const Inheritance& inheritance, const Start& start,
              Birth* birth) {
   int sockets[2];
@@ -283,8 +299,24 @@ int ForkWith(const SpawnRequest& request, uint64_t tag, const Inheritance& inher
 }  // namespace
 
 int Fork(const SpawnRequest& request, uint64_t tag, const Inheritance& inheritance, Birth* birth) {
-  Fd write_ends[2];
+  Fd write_ends[2], input;
   Start start;
+  if (request.tty) {
+    const int error = MakeTerminal(request, &birth->log[0], &input);
+    if (error != 0) return error;
+    birth->input.reset(fcntl(birth->log[0].get(), F_DUPFD_CLOEXEC, 3));
+    for (int& fd : start.stdio) fd = input.get();
+    start.tty = true;
+    return ForkWith(request, tag, inheritance, start, birth);
+  }
+  if (request.open_stdin) {
+    int ends[2];
+    if (pipe2(ends, O_CLOEXEC) != 0) return errno;
+    input.reset(ends[0]);
+    birth->input.reset(ends[1]);
+    fcntl(ends[1], F_SETFL, O_NONBLOCK);
+    start.stdio[0] = ends[0];
+  }
   for (int i = 0; i < 2; ++i) {
     const int error = MakePipe(request, &birth->log[i], &write_ends[i], &birth->log_pipe[i]);
     if (error != 0) return error;

@@ -23,6 +23,7 @@ struct Birth {
   Fd status;  // SOCK_SEQPACKET to the child; closed by its exec
   Fd log[2];  // read ends of stdout and stderr, non-blocking
   uint64_t log_pipe[2] = {0, 0};
+  Fd input;  // the other end of its stdin, or of its terminal, non-blocking; only when the request asks for one
 };
 
 // A program that joins a container instead of being its first.

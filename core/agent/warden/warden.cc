@@ -114,7 +114,12 @@ bool Warden::Start() {
   events.note = [this](const std::string& id, const std::string& note) {
     Broadcast(MessageType::kNote, Encode(IdAndNote{id, note}));
   };
-  events.listener = [this](const std::string& id, int fd) { Broadcast(MessageType::kKeepFd, EncodeString(id), fd); };
+  events.listener = [this](const std::string& id, int fd) {
+    Broadcast(MessageType::kKeepFd, Encode(KeptFd{id, kBindListener}), fd);
+  };
+  events.input = [this](const std::string& id, int fd) {
+    Broadcast(MessageType::kKeepFd, Encode(KeptFd{id, kInput}), fd, kAttachVersion);
+  };
   containers_ = std::make_unique<Containers>(poller_, inheritance, std::move(events));
   execs_ = std::make_unique<Execs>(poller_, inheritance, *containers_, [this](uint64_t client, const ExecEnd& end) {
     Reply(client, MessageType::kExecExited, 0, Encode(end));
@@ -215,9 +220,9 @@ void Warden::Reply(uint64_t serial, MessageType type, uint32_t request, std::str
   if (it != clients_.end()) it->second.connection.Send(type, request, payload);
 }
 
-void Warden::Broadcast(MessageType type, std::string_view payload, int attached) {
+void Warden::Broadcast(MessageType type, std::string_view payload, int attached, uint32_t since) {
   for (auto& [serial, client] : clients_) {
-    if (!client.greeted) continue;
+    if (!client.greeted || client.version < since) continue;
     Fd copy(attached < 0 ? -1 : fcntl(attached, F_DUPFD_CLOEXEC, 3));
     if (attached >= 0 && !copy.valid()) continue;
     client.connection.Send(type, 0, payload, std::move(copy));
@@ -252,14 +257,19 @@ void Warden::HandleFrame(uint64_t serial, const Frame& frame) {
     Reply(serial, MessageType::kDone, request, EncodeString(error));
   };
   if (frame.type == MessageType::kHello) {
-    Hello hello;
+    Hello theirs, hello;
+    if (!Decode(frame.payload, &theirs)) theirs.version = 1;
     hello.pid = static_cast<uint32_t>(getpid());
     client.greeted = true;
+    client.version = theirs.version;
     client.connection.Send(MessageType::kHelloReply, request, Encode(hello));
-    containers_->ForEachListener([&](const std::string& id, int fd) {
+    const auto keep = [&](const KeptFd& kept, int fd) {
       Fd copy(fcntl(fd, F_DUPFD_CLOEXEC, 3));
-      if (copy.valid()) client.connection.Send(MessageType::kKeepFd, 0, EncodeString(id), std::move(copy));
-    });
+      if (copy.valid()) client.connection.Send(MessageType::kKeepFd, 0, Encode(kept), std::move(copy));
+    };
+    containers_->ForEachListener([&](const std::string& id, int fd) { keep({id, kBindListener}, fd); });
+    if (client.version >= kAttachVersion)
+      containers_->ForEachInput([&](const std::string& id, int fd) { keep({id, kInput}, fd); });
     return;
   }
   if (!client.greeted) return;
@@ -293,6 +303,14 @@ void Warden::HandleFrame(uint64_t serial, const Frame& frame) {
       return client.connection.Send(MessageType::kListReply, request, Encode(containers_->List()));
     case MessageType::kExec:
       return HandleExec(serial, frame);
+    case MessageType::kAttach:
+      return HandleAttach(serial, frame);
+    case MessageType::kCloseStdin: {
+      std::string id;
+      if (!DecodeString(frame.payload, &id)) return done("malformed request");
+      containers_->CloseStdin(id);
+      return done("");
+    }
     case MessageType::kStopExec: {
       std::string exec_id;
       if (!DecodeString(frame.payload, &exec_id)) return done("malformed stop request");
@@ -302,10 +320,11 @@ void Warden::HandleFrame(uint64_t serial, const Frame& frame) {
     case MessageType::kUsage:
       return client.connection.Send(MessageType::kUsageReply, request, Encode(containers_->Usage()));
     case MessageType::kReturnFd: {
-      std::string id;
+      KeptFd kept;
       Fd attached = client.connection.TakeAttached();
-      if (DecodeString(frame.payload, &id)) containers_->ReturnListener(id, std::move(attached));
-      return;
+      if (!Decode(frame.payload, &kept)) return;
+      if (kept.role == kInput) return containers_->ReturnInput(kept.id, std::move(attached));
+      return containers_->ReturnListener(kept.id, std::move(attached));
     }
     case MessageType::kStop:
       if (!stopping_) stop_deadline_ = steady_clock::now() + kStopLimit;
@@ -319,10 +338,12 @@ void Warden::HandleFrame(uint64_t serial, const Frame& frame) {
 
 void Warden::HandleExec(uint64_t serial, const Frame& frame) {
   const uint32_t request = frame.request;
-  std::vector<Fd> attached = clients_.at(serial).connection.TakeAllAttached();
+  std::vector<Fd> attached;
   ExecRequest exec;
   ExecReply refusal;
   if (!Decode(frame.payload, &exec)) refusal.message = "malformed exec request";
+  // Not when it has none: those of the next frame may have come already.
+  if (exec.attached != 0) attached = clients_.at(serial).connection.TakeAllAttached();
   if (stopping_) refusal.message = "the warden is stopping";
   if (!refusal.message.empty()) {
     refusal.reason = "CreateContainerError";
@@ -331,6 +352,27 @@ void Warden::HandleExec(uint64_t serial, const Frame& frame) {
   execs_->Start(exec, std::move(attached), serial, [this, serial, request](const ExecReply& reply) {
     Reply(serial, MessageType::kExecReply, request, Encode(reply));
   });
+}
+
+void Warden::HandleAttach(uint64_t serial, const Frame& frame) {
+  Connection& connection = clients_.at(serial).connection;
+  std::vector<Fd> attached;
+  AttachRequest request;
+  AttachReply reply;
+  Fd ends[3], input;
+  if (!Decode(frame.payload, &request)) reply.error = "malformed attach request";
+  if (request.attached != 0) attached = connection.TakeAllAttached();
+  size_t taken = 0;
+  for (uint32_t i = 0; i < 3; ++i) {
+    if ((request.attached & (1U << i)) == 0) continue;
+    if (taken < attached.size()) ends[i] = std::move(attached[taken++]);
+    if (!ends[i].valid()) reply.error = "a pipe was lost on the way: too many open files";
+  }
+  if (reply.error.empty()) {
+    reply.error = containers_->Attach(request.container_id, std::move(ends[1]), std::move(ends[2]), &input);
+  }
+  reply.has_input = input.valid();
+  connection.Send(MessageType::kAttachReply, frame.request, Encode(reply), std::move(input));
 }
 
 int RunWarden(const WardenOptions& options) { return Warden(options).Run(); }

@@ -36,9 +36,10 @@ class Warden {
   void Accept();
   void HandleConnection(uint64_t serial, uint32_t events);
   void HandleFrame(uint64_t serial, const Frame& frame);
+  void HandleAttach(uint64_t serial, const Frame& frame);
   void HandleExec(uint64_t serial, const Frame& frame);
   void Reply(uint64_t serial, MessageType type, uint32_t request, std::string_view payload);
-  void Broadcast(MessageType type, std::string_view payload, int attached = -1);
+  void Broadcast(MessageType type, std::string_view payload, int attached = -1, uint32_t since = 1);
   void Drop(uint64_t serial);
   // Watches for writability while something is queued; drops what failed.
   void Settle();
@@ -51,6 +52,7 @@ class Warden {
   struct Client {
     Connection connection;
     bool greeted = false;
+    uint32_t version = 1;  // that the server speaks
     bool watching_writes = false;
   };
   std::map<uint64_t, Client> clients_;

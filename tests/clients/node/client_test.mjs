@@ -6,6 +6,7 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { createInterface } from 'node:readline';
+import { Readable, Writable } from 'node:stream';
 import { setTimeout as sleep } from 'node:timers/promises';
 
 import * as k8s from '@kubernetes/client-node';
@@ -22,6 +23,20 @@ async function until(what, check, seconds = 20) {
     if (Date.now() > end) throw new Error(`not within ${seconds} s: ${what}`);
     await sleep(50);
   }
+}
+
+// exec over v5.channel.k8s.io … v1, whichever the server likes best: output, input and the exit code.
+async function streams(pod) {
+  const chunks = { out: '', err: '' };
+  const collect = (name) => new Writable({ write(chunk, _, done) { chunks[name] += chunk; done(); } });
+  const status = await new Promise((resolve, reject) => {
+    new k8s.Exec(config).exec(namespace, pod, undefined, ['sh', '-c', 'read line; echo got $line; echo err >&2; exit 3'],
+      collect('out'), collect('err'), Readable.from(['something\n']), false, resolve).catch(reject);
+  });
+  assert.deepEqual(chunks, { out: 'got something\n', err: 'err\n' });
+  assert.equal(status.status, 'Failure');
+  assert.equal(status.reason, 'NonZeroExitCode');
+  assert.equal(status.details.causes[0].message, '3');
 }
 
 async function refused(code, promise) {
@@ -77,6 +92,7 @@ async function apply() {
     (await apps.readNamespacedDaemonSet({ name: 'sleeper', namespace })).status.numberReady === 2);
   const pods = await core.listNamespacedPod({ namespace, labelSelector: 'app=sleeper' });
   assert.deepEqual(pods.items.map((pod) => pod.spec.nodeName).sort(), ['node-1', 'node-2']);
+  await streams(pods.items[0].metadata.name);
   await api.delete(spec);
   await until('the pods to go', async () =>
     (await core.listNamespacedPod({ namespace, labelSelector: 'app=sleeper' })).items.length === 0);

@@ -108,6 +108,34 @@ TEST_CASE("an exec runs with its container's environment and tells its end") {
   CHECK(lines[3] == lines[4]);
 }
 
+TEST_CASE("execs without descriptors do not take those of others") {
+  ProcessHost host;
+  host.Start(Sleeper(host, "c"));
+  std::vector<std::shared_ptr<Run>> runs;
+  for (int i = 0; i < 20; ++i) {
+    if (i % 2 == 0) {
+      runs.push_back(std::make_shared<Run>());
+      ExecSpec spec;
+      spec.container_id = "c";
+      spec.exec_id = "silent" + std::to_string(i);
+      spec.argv = {"sh", "-c", "echo lost; read line || exit 9"};
+      host.Launch(Finish(host.runtime().Exec(std::move(spec)), runs.back()));
+    } else {
+      runs.push_back(Shell(host, "c", "echo " + std::to_string(i)));
+    }
+  }
+  for (int i = 0; i < 20; ++i) {
+    const auto& run = runs[static_cast<size_t>(i)];
+    REQUIRE(host.Until([&] { return run->result.has_value(); }));
+    if (i % 2 == 0) {
+      CHECK((*run->result)->exit_code == 9);
+    } else {
+      CHECK(End(host, run) == "0/0");
+      CHECK(run->output == std::to_string(i) + "\n");
+    }
+  }
+}
+
 TEST_CASE("an exec that cannot run says why") {
   ProcessHost host;
   host.Start(Sleeper(host, "c"));
@@ -156,8 +184,8 @@ TEST_CASE("an exec ends when it is stopped, with its container and with its serv
   child = pid_of(run);
   CHECK(host.Signal("c", SIGKILL).ok());
   CHECK(End(host, run) == "137/9");
-  CHECK(host.Until([&] { return !ProcessRuns(child); }));
   host.WaitExit("c");
+  CHECK_FALSE(ProcessRuns(child));
 }
 
 TEST_CASE("what an exec leaves behind belongs to the container") {

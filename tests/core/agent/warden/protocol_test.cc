@@ -34,6 +34,7 @@ SpawnRequest Sample() {
   request.confinement.memory_limit = int64_t{1} << 33;
   request.confinement.cpu_limit = 250;
   request.confinement.pids_limit = 64;
+  request.tty = true;
   return request;
 }
 
@@ -68,6 +69,8 @@ TEST_CASE("a spawn request comes out as it went in") {
   CHECK(confinement.cpu_limit == 250);
   CHECK(confinement.pids_limit == 64);
   CHECK_FALSE(confinement.plain());
+  CHECK(request.tty);
+  CHECK_FALSE(request.open_stdin);
 }
 
 TEST_CASE("states come out as they went in") {
@@ -112,11 +115,13 @@ TEST_CASE("usages come out as they went in") {
 TEST_CASE("every truncation is refused, more at the end is not") {
   const std::string spawn = Encode(Sample());
   SpawnRequest request;
-  // What version 2 wrote ends where the confinement begins.
-  const size_t first_version = spawn.size() - Encode(Sample().confinement).size() - 4;
-  for (size_t size = 0; size < spawn.size(); ++size)
-    CHECK(Decode(std::string_view(spawn).substr(0, size), &request) == (size == first_version));
-  REQUIRE(Decode(std::string_view(spawn).substr(0, first_version), &request));
+  // What earlier versions wrote ends where the confinement begins, or before the last two fields.
+  const size_t second_version = spawn.size() - Encode(Sample().confinement).size() - 4 - 2;
+  for (size_t size = 0; size < spawn.size(); ++size) {
+    CHECK(Decode(std::string_view(spawn).substr(0, size), &request) ==
+          (size == second_version || size == spawn.size() - 2));
+  }
+  REQUIRE(Decode(std::string_view(spawn).substr(0, second_version), &request));
   CHECK(request.confinement.plain());
   CHECK(Decode(spawn + "a field of the future", &request));
   const std::string states = Encode(std::vector<ProcessState>(3));
