@@ -27,6 +27,7 @@
 #include "api/rest/api.h"
 #include "api/server/log_handler.h"
 #include "api/server/startup_memory.h"
+#include "core/agent/pod_volumes.h"
 #include "core/agent/runtime/process_runtime.h"
 #include "core/agent/simulation.h"
 #include "core/control_plane/control_plane.h"
@@ -118,7 +119,9 @@ class TemporaryDirectory {
   TemporaryDirectory& operator=(const TemporaryDirectory&) = delete;
   ~TemporaryDirectory() {
     std::error_code error;
-    if (!path_.empty()) fs::remove_all(path_, error);
+    if (path_.empty()) return;
+    fs::remove_all(path_, error);
+    if (const fs::path memory = MemoryVolumes(path_); !memory.empty()) fs::remove_all(memory, error);
   }
   Status Make() {
     std::error_code error;
@@ -210,8 +213,8 @@ Task<> Cluster::State::Begin() {
   bootstrapped = true;
   WatchNodes();
   if (options.manifests.empty()) co_return;
-  manifests = std::make_unique<ManifestFolder>(plane->ContextFor("manifests"), plane->registry().catalog(),
-                                               options.manifests);
+  manifests =
+      std::make_unique<ManifestFolder>(plane->ContextFor("manifests"), plane->registry().catalog(), options.manifests);
   co_await manifests->Start();
 }
 
