@@ -177,10 +177,6 @@ Result<ManifestFolder::Wanted> ManifestFolder::Resolve(const std::string& file, 
   out.kind = catalog_.FindGvk(slash == std::string::npos ? "" : api_version.substr(0, slash),
                               slash == std::string::npos ? api_version : api_version.substr(slash + 1), kind);
   if (!out.kind) return Status::BadRequest("no kind \"" + kind + "\" is known in \"" + api_version + "\"");
-  if (out.kind->storage) {
-    return Status::BadRequest(kind + " is to be given as " + out.kind->storage->gvk.group + "/" +
-                              out.kind->storage->gvk.version + " here");
-  }
   out.name = StringAt(*manifest.object, "metadata.name");
   if (out.name.empty()) return Status::BadRequest("metadata.name: Required value");
   if (out.kind->namespaced) out.ns = StringAt(*manifest.object, "metadata.namespace", "default");
@@ -188,6 +184,10 @@ Result<ManifestFolder::Wanted> ManifestFolder::Resolve(const std::string& file, 
   if (!decoded.ok()) return decoded.status();
   if (!decoded->problems.empty()) return Status::BadRequest(decoded->problems.front());
   out.document = std::move(decoded->document);
+  if (out.kind->storage) {  // another version's view of what is stored
+    out.document = out.kind->hooks.to_storage(out.document);
+    out.kind = out.kind->storage;
+  }
   if (out.kind->namespaced) out.document["metadata"]["namespace"] = out.ns;
   out.document["metadata"]["annotations"][std::string(kManifestKey)] = file;
   return out;

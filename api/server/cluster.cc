@@ -29,6 +29,7 @@
 #include "api/server/metrics_handler.h"
 #include "api/server/startup_memory.h"
 #include "api/server/stream_handlers.h"
+#include "core/agent/pod_volumes.h"
 #include "core/agent/runtime/process_runtime.h"
 #include "core/agent/simulation.h"
 #include "core/agent/warden/confinement.h"
@@ -121,7 +122,9 @@ class TemporaryDirectory {
   TemporaryDirectory& operator=(const TemporaryDirectory&) = delete;
   ~TemporaryDirectory() {
     std::error_code error;
-    if (!path_.empty()) fs::remove_all(path_, error);
+    if (path_.empty()) return;
+    fs::remove_all(path_, error);
+    if (const fs::path memory = MemoryVolumes(path_); !memory.empty()) fs::remove_all(memory, error);
   }
   Status Make() {
     std::error_code error;

@@ -8,6 +8,7 @@
 #include <nlohmann/json.hpp>
 
 #include "core/agent/images.h"
+#include "core/agent/pod_files.h"
 #include "core/agent/shipped_images.h"
 #include "core/kinds/resources.h"
 #include "core/kinds/storage_view.h"
@@ -634,25 +635,7 @@ void NodeAgentPool::RemoveOrphanFiles() const {
     uids.insert(pod->uid());
     return true;
   });
-  const fs::path data = services_.options.data_dir;
-  std::vector<fs::path> stale;
-  std::error_code error;
-  for (const char* folder : {"pods", "logs"}) {
-    for (const auto& entry : fs::directory_iterator(data / folder, error)) {
-      const std::string name = entry.path().filename().string();
-      const size_t mark = name.rfind('_');
-      if (!uids.contains(mark == std::string::npos ? name : name.substr(mark + 1))) stale.push_back(entry.path());
-    }
-  }
-  for (const auto& entry : fs::recursive_directory_iterator(data / "nodes", error)) {
-    if (entry.is_symlink() && !fs::exists(entry.path(), error)) stale.push_back(entry.path());
-  }
-  if (const fs::path memory = MemoryVolumes(data); !memory.empty()) {
-    for (const auto& entry : fs::directory_iterator(memory, error)) {
-      if (!uids.contains(entry.path().filename().string())) stale.push_back(entry.path());
-    }
-  }
-  for (const fs::path& path : stale) fs::remove_all(path, error);
+  wherry::RemoveOrphanFiles(services_.options.data_dir, uids);
 }
 
 }  // namespace wherry

@@ -2,6 +2,8 @@
 
 #include <spdlog/spdlog.h>
 
+#include "core/agent/pod_volumes.h"
+
 namespace wherry {
 namespace {
 
@@ -46,6 +48,27 @@ void RemovePodFiles(const fs::path& data_dir, const PodSite& place, const PodInf
   fs::remove_all(place.log_directory, error);
   for (const ContainerInfo& container : pod.containers)
     fs::remove(LinkPath(data_dir, place, pod, container.name), error);
+}
+
+void RemoveOrphanFiles(const fs::path& data_dir, const std::set<std::string>& uids) {
+  std::vector<fs::path> stale;
+  std::error_code error;
+  for (const char* folder : {"pods", "logs"}) {
+    for (const auto& entry : fs::directory_iterator(data_dir / folder, error)) {
+      const std::string name = entry.path().filename().string();
+      const size_t mark = name.rfind('_');
+      if (!uids.contains(mark == std::string::npos ? name : name.substr(mark + 1))) stale.push_back(entry.path());
+    }
+  }
+  for (const auto& entry : fs::recursive_directory_iterator(data_dir / "nodes", error)) {
+    if (entry.is_symlink() && !fs::exists(entry.path(), error)) stale.push_back(entry.path());
+  }
+  if (const fs::path memory = MemoryVolumes(data_dir); !memory.empty()) {
+    for (const auto& entry : fs::directory_iterator(memory, error)) {
+      if (!uids.contains(entry.path().filename().string())) stale.push_back(entry.path());
+    }
+  }
+  for (const fs::path& path : stale) fs::remove_all(path, error);
 }
 
 }  // namespace wherry

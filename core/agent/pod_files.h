@@ -1,6 +1,7 @@
 #pragma once
 
 #include <filesystem>
+#include <set>
 #include <string>
 
 #include "core/agent/container_builder.h"
@@ -24,5 +25,8 @@ void MakeRoomForLog(const std::filesystem::path& data_dir, const PodSite& place,
 
 // Everything of a pod that is gone.
 void RemovePodFiles(const std::filesystem::path& data_dir, const PodSite& place, const PodInfo& pod);
+
+// Everything of pods that are gone and have nobody to remove it; `uids` are those that are there.
+void RemoveOrphanFiles(const std::filesystem::path& data_dir, const std::set<std::string>& uids);
 
 }  // namespace wherry

@@ -73,6 +73,27 @@ TEST_CASE("readiness follows its probe, and so do the conditions") {
   CHECK(c.Restarts("web") == 0);
 }
 
+TEST_CASE("readiness gates wait for others") {
+  Agents c;
+  c.AddPod("web", "a", Json::parse(R"({"readinessGates":[{"conditionType":"example.com/lit"}]})"));
+  CHECK(c.Condition("web", "ContainersReady") == "True");
+  CHECK(c.Condition("web", "Ready") == "False");
+  for (const char* value : {"True", "False"}) {
+    c.cluster.Update(
+        c.cluster.Get("pods", "default", "web"),
+        [&](Json& body) {
+          Json& conditions = body["status"]["conditions"];
+          for (size_t i = conditions.size(); i-- > 0;) {
+            if (conditions[i].at("type") == "example.com/lit") conditions.erase(i);
+          }
+          conditions.push_back({{"type", "example.com/lit"}, {"status", value}});
+        },
+        "status");
+    CHECK(c.Condition("web", "Ready") == value);
+    CHECK(c.Condition("web", "example.com/lit") == value);
+  }
+}
+
 TEST_CASE("a failed liveness probe restarts the container") {
   Agents c;
   c.AddPod("web", "a", With(R"({"livenessProbe":{"tcpSocket":{"port":80},"periodSeconds":1,"failureThreshold":3,
