@@ -1,7 +1,9 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <string>
+#include <utility>
 
 #include "core/runtime/task.h"
 #include "store/status.h"
@@ -36,8 +38,16 @@ class Channels {
   // Tells the end: a metav1.Status, as bytes of JSON, or as plain text to protocols that know no better (`text`, "" =
   // success). Nothing may be written after it.
   virtual Task<> Finish(std::string status, std::string text) = 0;
-  // Closes at once.
-  virtual void Close() = 0;
+  // Closes at once, also when nobody reads: `on_close` is told.
+  void Close() {
+    CloseConnection();
+    if (on_close_) on_close_();
+  }
+  void set_on_close(std::function<void()> on_close) { on_close_ = std::move(on_close); }
+
+ private:
+  virtual void CloseConnection() = 0;
+  std::function<void()> on_close_;
 };
 
 // The size that a resize message names; false when it names none.

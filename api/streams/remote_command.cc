@@ -179,6 +179,15 @@ Task<std::unique_ptr<Channels>> OpenChannels(http::ExchangePtr exchange, asio::a
 Task<> RunRemoteCommand(std::shared_ptr<Channels> channels, asio::any_io_executor executor, Clock& clock,
                         RemoteProgram program) {
   const auto session = std::make_shared<Session>(std::move(channels), std::move(executor), std::move(program));
+  // Input that waits for the program does not see that the connection is closed.
+  session->channels->set_on_close([weak = std::weak_ptr<Session>(session)] {
+    const auto self = weak.lock();
+    if (!self) return;
+    self->gone = true;
+    self->finishing = true;
+    if (self->input) self->input->Close();
+    self->changed.Notify();
+  });
   session->Begin();
   const bool runs = session->program.run != nullptr;
   while (!session->gone && !(session->pumping == 0 && (session->end || !runs))) co_await session->changed.Wait();

@@ -21,9 +21,9 @@ class SpdyChannels : public Channels {
   Task<Input> Next() override;
   Task<Status> Write(Channel channel, std::string data) override;
   Task<> Finish(std::string status, std::string text) override;
-  void Close() override { session_.Close(); }
 
  private:
+  void CloseConnection() override { session_.Close(); }
   std::optional<Input> Take(SpdySession::Event event);
   uint32_t& StreamOf(Channel channel) { return streams_[static_cast<size_t>(channel)]; }
 

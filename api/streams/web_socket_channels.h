@@ -28,9 +28,9 @@ class WebSocketChannels : public Channels {
   Task<Input> Next() override;
   Task<Status> Write(Channel channel, std::string data) override;
   Task<> Finish(std::string status, std::string text) override;
-  void Close() override { stream_.Close(); }
 
  private:
+  void CloseConnection() override { stream_.Close(); }
   // What a piece of a message means; nullopt when nothing.
   std::optional<Input> Take(WebSocketParser::Piece piece);
   std::optional<Input> TakeResize(const std::string& data, bool last);
