@@ -16,7 +16,7 @@ fail() {
   printf '\n%s: FAILED: %s\n' "${0##*/}" "$*" >&2
   if [ -n "${work:-}" ] && [ -s "$work/server.log" ]; then
     printf '\nwhat the cluster looks like:\n' >&2
-    kubectl get daemonsets,pods -A -o wide >&2 || true
+    kubectl get all,pvc -A -o wide >&2 || true
     kubectl get events -A --field-selector type=Warning 2>/dev/null | tail -n 10 >&2 || true
     printf '\nthe last lines of the server:\n' >&2
     tail -n 15 "$work/server.log" >&2
@@ -86,13 +86,38 @@ cluster_processes() {
   { grep -lz "[/]${work#/}/data" /proc/[0-9]*/cmdline 2>/dev/null || true; } | cut -d / -f 3
 }
 
+# prepare FLAGS...: packages and a build, unless --no-setup and --no-build say otherwise.
+prepare() {
+  local flag setup=true build=true
+  for flag in "$@"; do
+    case "$flag" in
+      --no-setup) setup=false ;;
+      --no-build) build=false ;;
+      *) echo "usage: $0 [--no-setup] [--no-build]" >&2; exit 2 ;;
+    esac
+  done
+  if "$setup"; then tests/setup.sh; fi
+  if "$build"; then
+    cmake --preset release -DWHERRY_TESTS=OFF > /dev/null
+    cmake --build --preset release --target wherry
+  fi
+  [ -x "$wherry" ] || fail "there is no $wherry; run without --no-build"
+  [ -x "$kubectl_program" ] || fail "there is no $kubectl_program; run without --no-setup"
+}
+
 # start_cluster NODES
 start_cluster() {
   work=$(mktemp -d "${TMPDIR:-/tmp}/wherry-example.XXXXXX")
   trap 'stop_cluster' EXIT
   trap 'exit 130' INT
   trap 'exit 143' TERM HUP PIPE
-  "$wherry" up --nodes "$1" --data-dir "$work/data" --port 0 --stop-pods > "$work/server.out" 2> "$work/server.log" &
+  nodes=$1
+  restart_cluster
+}
+
+# The server again, on the same data directory.
+restart_cluster() {
+  "$wherry" up --nodes "$nodes" --data-dir "$work/data" --port 0 --stop-pods > "$work/server.out" 2>> "$work/server.log" &
   server=$!
   local end=$((SECONDS + 20))
   until grep -q '^wherry is up' "$work/server.out"; do
@@ -100,6 +125,12 @@ start_cluster() {
     [ "$SECONDS" -lt "$end" ] || fail "the server is not up after 20 s"
     sleep 0.02
   done
+}
+
+# kill -9 of the server alone.
+crash_cluster() {
+  kill -9 "$server"
+  wait "$server" 2>/dev/null || true
 }
 
 # Ends the cluster and everything it started, and removes its directory. Safe to call twice.

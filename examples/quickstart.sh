@@ -9,23 +9,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 . examples/lib.sh
-
-setup=true build=true
-for flag in "$@"; do
-  case "$flag" in
-    --no-setup) setup=false ;;
-    --no-build) build=false ;;
-    *) echo "usage: examples/quickstart.sh [--no-setup] [--no-build]" >&2; exit 2 ;;
-  esac
-done
-
-if "$setup"; then tests/setup.sh; fi
-if "$build"; then
-  cmake --preset release -DWHERRY_TESTS=OFF > /dev/null
-  cmake --build --preset release --target wherry
-fi
-[ -x "$wherry" ] || fail "there is no $wherry; run without --no-build"
-[ -x "$kubectl_program" ] || fail "there is no $kubectl_program; run without --no-setup"
+prepare "$@"
 
 port=80
 [ "$(id -u)" = 0 ] || port=8080

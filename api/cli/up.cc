@@ -43,6 +43,7 @@ int Up(const UpFlags& flags) {
   ClusterOptions options = flags.cluster;
   static const std::map<std::string, Durability> kDurability = {
       {"full", Durability::kFull}, {"normal", Durability::kNormal}, {"memory", Durability::kMemory}};
+  options.trim_after = std::chrono::seconds(3);
   options.durability = kDurability.at(flags.durability);
   Result<std::unique_ptr<Cluster>> opened = Cluster::Open(std::move(options));
   if (!opened.ok()) {

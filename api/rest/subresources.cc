@@ -142,10 +142,13 @@ Task<> PostBinding(std::shared_ptr<Call> call, Registry& registry) {
 
 // POST pods/x/eviction: a delete that a disruption budget may refuse.
 Task<> PostEviction(std::shared_ptr<Call> call, Registry& registry) {
-  Result<Json> raw = ParseJson(call->request().body().empty() ? "{}" : call->request().body(), nullptr);
-  const std::string version = raw.ok() && StringAt(*raw, "apiVersion") == "policy/v1beta1" ? "v1beta1" : "v1";
-  Result<Decoded> body = DecodeBody(call->request(), *registry.catalog().FindBodyType({"policy", "v1", "Eviction"}),
-                                    {"policy", version, "Eviction"});
+  const Type& type = *registry.catalog().FindBodyType({"policy", "v1", "Eviction"});
+  Result<Decoded> body = DecodeBody(call->request(), type, {"policy", "v1", "Eviction"});
+  if (!body.ok()) {
+    // The older version, in whatever form.
+    Result<Decoded> older = DecodeBody(call->request(), type, {"policy", "v1beta1", "Eviction"});
+    if (older.ok()) body = std::move(older);
+  }
   if (!body.ok()) co_return RespondStatus(*call->exchange, body.status());
   if (const std::string said = StringAt(body->document, "metadata.name"); !said.empty() && said != call->name) {
     co_return RespondStatus(*call->exchange, Status::BadRequest("name in URL does not match name in Eviction object"));

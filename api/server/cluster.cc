@@ -26,6 +26,7 @@
 #include "api/rest/api.h"
 #include "api/server/log_handler.h"
 #include "api/server/metrics_handler.h"
+#include "api/server/startup_memory.h"
 #include "core/agent/runtime/process_runtime.h"
 #include "core/agent/simulation.h"
 #include "core/agent/warden/confinement.h"
@@ -182,6 +183,7 @@ void Cluster::State::WatchNodes() {
   auto check = [this] {
     if (ready || !NodesReady()) return;
     ready = true;
+    if (options.trim_after > Duration(0)) clock->After(options.trim_after, ReturnStartupMemory);
     if (on_ready) on_ready();
     if (started) std::exchange(started, std::nullopt)->set_value({});
   };

@@ -37,6 +37,9 @@ struct ClusterOptions {
   // On Stop: end the pods' processes, or leave them to be adopted by the next server over the same data directory.
   bool stop_pods = false;
   Duration stop_grace = std::chrono::seconds(10);
+  // So long after the nodes have become ready, memory that only starting needed is given back, program text too
+  // (api/server/startup_memory.h). 0 = never, for programs that have other things to do with theirs.
+  Duration trim_after{0};
 };
 
 // A whole cluster in this process: the server behind `wherry up`, and the entry for programs that embed one

@@ -49,16 +49,19 @@ Result<std::unique_ptr<ControlPlane>> ControlPlane::Open(ControlPlaneOptions opt
   if (plane->options_.network) plane->addresses_.dns = addresses->dns();
   plane->client_ = NewLocalClient(*plane->registry_, "system:wherry");
 
-  const ControllerSettings settings{*plane->catalog_, plane->options_.ca_certificate};
+  ContainerRuntime& processes = plane->options_.processes ? *plane->options_.processes() : plane->stand_in_;
+  plane->usage_ = std::make_unique<UsageMeter>(clock, *plane->cache_, processes);
+  PodUsageSource pod_usage = [meter = plane->usage_.get()](std::vector<std::string> uids) {
+    return meter->Usages(std::move(uids));
+  };
+  const ControllerSettings settings{*plane->catalog_, plane->options_.ca_certificate, std::move(pod_usage)};
   for (const ControllerRow& row : AllControllers()) {
     const RuntimeContext context = plane->ContextFor(row.name);
     plane->controllers_.push_back(std::make_unique<Controller>(context, row.make(context, settings)));
   }
   plane->scheduler_ = std::make_unique<Scheduler>(plane->ContextFor("kube-scheduler"));
-  ContainerRuntime& processes = plane->options_.processes ? *plane->options_.processes() : plane->stand_in_;
   plane->agents_ = std::make_unique<NodeAgentPool>(plane->ContextFor("node-agent"), plane->options_.agent, processes,
                                                    plane->simulated_);
-  plane->usage_ = std::make_unique<UsageMeter>(clock, *plane->cache_, processes);
   return plane;
 }
 

@@ -1,5 +1,6 @@
 #include "core/controllers/controllers.h"
 
+#include "core/controllers/autoscaler/autoscaler_controller.h"
 #include "core/controllers/cronjob/cronjob_controller.h"
 #include "core/controllers/daemonset/daemonset_controller.h"
 #include "core/controllers/deployment/deployment_controller.h"
@@ -47,6 +48,8 @@ std::span<const ControllerRow> AllControllers() {
       {"deployment-controller", [](RuntimeContext c, const Settings&) { return DeploymentController(c); }},
       {"replicaset-controller", [](RuntimeContext c, const Settings&) { return ReplicaSetController(c); }},
       {"replication-controller", [](RuntimeContext c, const Settings&) { return ReplicationControllerController(c); }},
+      {"horizontal-pod-autoscaler-controller",
+       [](RuntimeContext c, const Settings& s) { return HorizontalPodAutoscalerController(c, s.pod_usage); }},
       {"job-controller", [](RuntimeContext c, const Settings&) { return JobController(c); }},
       {"cronjob-controller", [](RuntimeContext c, const Settings&) { return CronJobController(c); }},
       {"ttl-after-finished-controller", [](RuntimeContext c, const Settings&) { return JobTtlController(c); }},

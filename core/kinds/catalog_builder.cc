@@ -6,7 +6,6 @@
 #include <nlohmann/json.hpp>
 #include <stdexcept>
 
-#include "core/kinds/event_view.h"
 #include "core/kinds/formats.h"
 #include "core/kinds/hooks.h"
 
@@ -188,6 +187,8 @@ void CatalogBuilder::ReadKindPart(std::string_view line) {
     kind.name_format = Word(line);
   } else if (word == "storage") {
     views_.emplace_back(kind_, std::string(Word(line)));
+  } else if (word == "also") {
+    for (std::string& version : words()) aliases_.emplace_back(kind_, std::move(version));
   } else if (word == "flags") {
     for (const std::string& flag : words()) {
       if (flag == "cluster") {
@@ -375,6 +376,30 @@ void CatalogBuilder::SealAll() {
   }
 }
 
+// The same kind under another version: a view that differs in its apiVersion and in what its own hooks convert.
+std::unique_ptr<Kind> CatalogBuilder::Alias(const Kind& of, const std::string& version) {
+  auto alias = std::make_unique<Kind>(of);
+  alias->gvk.version = version;
+  alias->storage = of.storage ? of.storage : &of;
+  for (Subresource& sub : alias->subresources) {
+    if (sub.gvk.group == of.gvk.group && sub.gvk.version == of.gvk.version) sub.gvk.version = version;
+  }
+  const auto convert = [](std::string api_version, std::function<Json(const Json&)> first,
+                          std::function<Json(const Json&)> second) {
+    return
+        [api_version = std::move(api_version), first = std::move(first), second = std::move(second)](const Json& in) {
+          Json out = first ? first(in) : in;
+          if (second) out = second(out);
+          out["apiVersion"] = api_version;
+          return out;
+        };
+  };
+  const KindHooks own = HooksFor(alias->gvk);
+  alias->hooks.from_storage = convert(alias->gvk.api_version(), of.hooks.from_storage, own.from_storage);
+  alias->hooks.to_storage = convert(alias->storage->gvk.api_version(), own.to_storage, of.hooks.to_storage);
+  return alias;
+}
+
 std::shared_ptr<KindCatalog> CatalogBuilder::Finish() {
   for (const auto& [key, type] : rep_.named) {
     if (!defined_.contains(type))
@@ -383,6 +408,21 @@ std::shared_ptr<KindCatalog> CatalogBuilder::Finish() {
   }
   SealAll();
   for (const auto& [kind, type] : kind_types_) kind->type = type;
+  for (const auto& [kind, of] : views_) {
+    const size_t dot = of.rfind('.');
+    const Package& package = packages_.at(of.substr(0, dot));
+    const auto stored = std::find_if(catalog_->kinds_.begin(), catalog_->kinds_.end(), [&](const auto& other) {
+      return other->gvk == GroupVersionKind{package.group, package.version, of.substr(dot + 1)};
+    });
+    if (stored == catalog_->kinds_.end()) throw std::invalid_argument("storage " + of + " is not a kind");
+    kind->storage = stored->get();
+    kind->resource = kind->storage->resource;
+  }
+  for (const auto& kind : catalog_->kinds_) {
+    kind->hooks = HooksFor(kind->gvk);
+    if (!kind->storage) rep_.by_resource[kind->resource] = kind.get();
+  }
+  for (const auto& [kind, version] : aliases_) catalog_->kinds_.push_back(Alias(*kind, version));
   for (const auto& kind : catalog_->kinds_) {
     const GroupVersionKind& gvk = kind->gvk;
     rep_.by_plural[GvkKey(gvk.group, gvk.version, kind->plural)] = kind.get();
@@ -390,21 +430,6 @@ std::shared_ptr<KindCatalog> CatalogBuilder::Finish() {
   }
   for (const auto& kind : catalog_->virtual_kinds_) {
     rep_.virtual_by_plural[GvkKey(kind->gvk.group, kind->gvk.version, kind->plural)] = kind.get();
-  }
-  for (const auto& [kind, of] : views_) {
-    const size_t dot = of.rfind('.');
-    const Package& package = packages_.at(of.substr(0, dot));
-    kind->storage = catalog_->FindGvk(package.group, package.version, of.substr(dot + 1));
-    if (!kind->storage) throw std::invalid_argument("storage " + of + " is not a kind");
-    kind->resource = kind->storage->resource;
-  }
-  for (const auto& kind : catalog_->kinds_) {
-    kind->hooks = HooksFor(kind->gvk);
-    if (!kind->storage) rep_.by_resource[kind->resource] = kind.get();
-    if (kind->gvk == GroupVersionKind{"events.k8s.io", "v1", "Event"}) {
-      kind->hooks.from_storage = EventFromStorage;
-      kind->hooks.to_storage = EventToStorage;
-    }
   }
   return catalog_;
 }

@@ -2,6 +2,7 @@
 
 #include <deque>
 #include <map>
+#include <memory>
 #include <string>
 #include <string_view>
 #include <unordered_map>
@@ -44,6 +45,7 @@ class CatalogBuilder {
   const Type* ReadType(std::string_view text, Field* field);
   Type* Named(std::string_view package, std::string_view name);
   const Type* Derived(TypeKind kind, const Type* element);
+  static std::unique_ptr<Kind> Alias(const Kind& of, const std::string& version);
   void SealAll();
   [[noreturn]] void Fail(std::string_view why) const;
 
@@ -55,7 +57,8 @@ class CatalogBuilder {
   std::map<std::pair<TypeKind, const Type*>, const Type*> derived_;
   const Type* scalars_[16] = {};
   std::unordered_map<const Type*, bool> defined_;
-  std::vector<std::pair<Kind*, std::string>> views_;  // kind and the package.Kind it is a view of
+  std::vector<std::pair<Kind*, std::string>> views_;    // kind and the package.Kind it is a view of
+  std::vector<std::pair<Kind*, std::string>> aliases_;  // kind and a version it is served under as well
   std::vector<std::pair<Kind*, Type*>> kind_types_;
   Kind* kind_ = nullptr;  // being read
   Type* type_ = nullptr;

@@ -1,5 +1,8 @@
 #include "core/kinds/hooks.h"
 
+#include "core/kinds/autoscaler_view.h"
+#include "core/kinds/budget_view.h"
+#include "core/kinds/event_view.h"
 #include "core/kinds/rules.h"
 
 namespace wherry {
@@ -41,10 +44,25 @@ constexpr Entry kEntries[] = {
     {kCore, "v1", "PersistentVolumeClaim", nullptr, CreateClaim, nullptr, ValidatePersistentVolumeClaim},
     {"storage.k8s.io", "v1", "StorageClass", nullptr, nullptr, nullptr, ValidateStorageClass},
     {"policy", "v1", "PodDisruptionBudget", nullptr, CreatePodDisruptionBudget, nullptr, ValidatePodDisruptionBudget},
+    {"autoscaling", "v2", "HorizontalPodAutoscaler", DefaultHorizontalPodAutoscaler, CreateWithEmptyStatus, nullptr,
+     ValidateHorizontalPodAutoscaler},
     {"scheduling.k8s.io", "v1", "PriorityClass", nullptr, nullptr, nullptr, ValidatePriorityClass},
     {"coordination.k8s.io", "v1", "Lease", nullptr, nullptr, nullptr, ValidateLease},
     {"discovery.k8s.io", "v1", "EndpointSlice", nullptr, nullptr, nullptr, ValidateEndpointSlice},
     {"wherry.dev", "v1", "Image", nullptr, CreateWithEmptyStatus, nullptr, ValidateImage},
+};
+
+// Kinds that are views of another version's storage, where more than the apiVersion differs.
+struct View {
+  std::string_view group, version, kind;
+  Json (*from_storage)(const Json&);
+  Json (*to_storage)(const Json&);
+};
+
+constexpr View kViews[] = {
+    {"events.k8s.io", "v1", "Event", EventFromStorage, EventToStorage},
+    {"autoscaling", "v1", "HorizontalPodAutoscaler", FirstAutoscalerFromStorage, FirstAutoscalerToStorage},
+    {"policy", "v1beta1", "PodDisruptionBudget", BetaBudgetFromStorage, BetaBudgetToStorage},
 };
 
 }  // namespace
@@ -57,6 +75,11 @@ KindHooks HooksFor(const GroupVersionKind& gvk) {
     if (e.prepare_create != nullptr) hooks.prepare_create = e.prepare_create;
     if (e.prepare_update != nullptr) hooks.prepare_update = e.prepare_update;
     if (e.validate != nullptr) hooks.validate = e.validate;
+  }
+  for (const View& view : kViews) {
+    if (view.group != gvk.group || view.version != gvk.version || view.kind != gvk.kind) continue;
+    hooks.from_storage = view.from_storage;
+    hooks.to_storage = view.to_storage;
   }
   return hooks;
 }

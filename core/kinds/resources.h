@@ -30,6 +30,7 @@ inline constexpr std::string_view kLimitRanges = "limitranges";
 inline constexpr std::string_view kPriorityClasses = "priorityclasses.scheduling.k8s.io";
 inline constexpr std::string_view kRuntimeClasses = "runtimeclasses.node.k8s.io";
 inline constexpr std::string_view kPodDisruptionBudgets = "poddisruptionbudgets.policy";
+inline constexpr std::string_view kHorizontalPodAutoscalers = "horizontalpodautoscalers.autoscaling";
 inline constexpr std::string_view kPersistentVolumes = "persistentvolumes";
 inline constexpr std::string_view kPersistentVolumeClaims = "persistentvolumeclaims";
 inline constexpr std::string_view kStorageClasses = "storageclasses.storage.k8s.io";

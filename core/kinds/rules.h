@@ -111,6 +111,8 @@ void ValidateStorageClass(const Json& storage_class, const Json* old, FieldError
 void CreateWithEmptyStatus(Json& object);
 void CreatePodDisruptionBudget(Json& budget);
 void ValidatePodDisruptionBudget(const Json& budget, const Json* old, FieldErrors& errors);
+void DefaultHorizontalPodAutoscaler(Json& autoscaler);
+void ValidateHorizontalPodAutoscaler(const Json& autoscaler, const Json* old, FieldErrors& errors);
 void ValidateResourceQuota(const Json& quota, const Json* old, FieldErrors& errors);
 void DefaultLimitRange(Json& range);
 void ValidateLimitRange(const Json& range, const Json* old, FieldErrors& errors);

@@ -5,12 +5,26 @@
 
 namespace wherry {
 
-void Balancer::Set(std::vector<Backend> backends, Duration affinity) {
+namespace {
+
+bool Same(const Backend& a, const Backend& b) { return a.address == b.address && a.port == b.port; }
+
+bool Contains(const std::vector<Backend>& backends, const Backend& backend) {
+  return std::any_of(backends.begin(), backends.end(), [&](const Backend& other) { return Same(other, backend); });
+}
+
+}  // namespace
+
+void Balancer::Set(std::vector<Backend> backends, Duration affinity, Duration now) {
   affinity_ = affinity;
-  ready_.clear();
+  const std::vector<Backend> had = std::exchange(ready_, {});
+  const std::vector<Duration> since = std::exchange(ready_since_, {});
   serving_.clear();
   for (Backend& backend : backends) {
     if (backend.ready) {
+      const auto before =
+          std::find_if(had.begin(), had.end(), [&](const Backend& other) { return Same(other, backend); });
+      ready_since_.push_back(before == had.end() ? now : since[static_cast<size_t>(before - had.begin())]);
       ready_.push_back(std::move(backend));
     } else if (backend.serving) {
       serving_.push_back(std::move(backend));
@@ -68,15 +82,12 @@ void Balancer::Served(uint32_t client, const Backend& backend, Duration now) {
   recency_.splice(recency_.begin(), recency_, it->second.recency);
 }
 
-namespace {
-
-bool Contains(const std::vector<Backend>& backends, const Backend& backend) {
-  return std::any_of(backends.begin(), backends.end(), [&](const Backend& other) {
-    return other.address == backend.address && other.port == backend.port;
-  });
+bool Balancer::IsStarting(const std::string& node, Duration now) const {
+  for (size_t i = 0; i < ready_.size(); ++i) {
+    if ((node.empty() || ready_[i].node == node) && now - ready_since_[i] < kStart) return true;
+  }
+  return false;
 }
-
-}  // namespace
 
 bool Balancer::IsReady(const Backend& backend) const { return Contains(ready_, backend); }
 bool Balancer::Uses(const Backend& backend) const { return Contains(Usable(), backend); }

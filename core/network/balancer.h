@@ -15,12 +15,16 @@ namespace wherry {
 // Proxy thread only.
 class Balancer {
  public:
-  void Set(std::vector<Backend> backends, Duration affinity);
+  void Set(std::vector<Backend> backends, Duration affinity, Duration now);
 
   // The backends to try. `node` restricts them to one node ("" = any). Empty = refuse.
   std::vector<Backend> Order(uint32_t client, const std::string& node, Duration now);
   // The client was served by `backend`.
   void Served(uint32_t client, const Backend& backend, Duration now);
+
+  // Whether a backend (of `node`, "" = any) became ready only just now. Without a readiness probe that means that its
+  // process runs; it may need a moment until it listens.
+  bool IsStarting(const std::string& node, Duration now) const;
 
   // Whether anybody could be served.
   bool usable() const { return !ready_.empty() || !serving_.empty(); }
@@ -31,6 +35,7 @@ class Balancer {
 
  private:
   static constexpr size_t kMaxClients = 16384;
+  static constexpr Duration kStart = std::chrono::seconds(2);
   struct Kept {
     uint32_t address;
     uint16_t port;
@@ -40,6 +45,7 @@ class Balancer {
   const std::vector<Backend>& Usable() const { return ready_.empty() ? serving_ : ready_; }
 
   std::vector<Backend> ready_, serving_;
+  std::vector<Duration> ready_since_;  // of each of ready_
   Duration affinity_{0};
   uint64_t turn_ = 0;
   std::unordered_map<uint32_t, Kept> kept_;  // by client

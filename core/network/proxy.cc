@@ -37,7 +37,7 @@ void Proxy::SetService(const std::string& key, ServiceRulePtr rule) {
     std::shared_ptr<PortState>& state = ports[{port.name, port.udp}];
     if (auto it = service.ports.find({port.name, port.udp}); it != service.ports.end()) state = it->second;
     if (!state) state = std::make_shared<PortState>();
-    state->balancer.Set(port.backends, port.affinity);
+    state->balancer.Set(port.backends, port.affinity, clock_.Monotonic());
     for (const ListenAt& at : port.listens) places[{port.udp, at.address, at.port}] = {at, state};
   }
   for (const PlaceKey& had : service.places) {
@@ -173,19 +173,23 @@ bool Proxy::Accept(const PlaceKey& key, int fd, uint32_t client) {
   }
   Place& place = it->second;
   const std::string node = NodeFor(place, client);
-  std::vector<Backend> order = place.port->balancer.Order(client, node, clock_.Monotonic());
-  auto served = [this, port = place.port, client](const Backend& backend) {
+  TcpRelay::Source source;
+  source.order = [this, port = place.port, client, node] {
+    return port->balancer.Order(client, node, clock_.Monotonic());
+  };
+  source.connected = [this, port = place.port, client](const Backend& backend) {
     port->balancer.Served(client, backend, clock_.Monotonic());
   };
-  auto again = [this, port = place.port, client, node](const Backend& failed) {
+  source.again = [port = place.port, order = source.order](const Backend& failed) {
     std::vector<Backend> others;
     if (port->balancer.IsReady(failed)) return others;  // its reset is what it has to say
-    others = port->balancer.Order(client, node, clock_.Monotonic());
+    others = order();
     std::erase_if(others,
                   [&](const Backend& other) { return other.address == failed.address && other.port == failed.port; });
     return others;
   };
-  relay->Start(std::move(order), std::move(served), std::move(again));
+  source.patient = [this, port = place.port, node] { return port->balancer.IsStarting(node, clock_.Monotonic()); };
+  relay->Start(std::move(source));
   full_ = relays_.size() >= options_.max_connections;
   return !full_;
 }

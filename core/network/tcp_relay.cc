@@ -5,6 +5,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <asio/post.hpp>
 #include <cerrno>
@@ -16,6 +17,8 @@ namespace wherry {
 namespace {
 
 constexpr Duration kConnectTimeout = std::chrono::seconds(3);
+// Between two rounds when all backends refused.
+constexpr Duration kFirstPause = std::chrono::milliseconds(5), kLongestPause = std::chrono::milliseconds(80);
 constexpr size_t kBuffer = 64 << 10;
 constexpr int kPipeBytes = 256 << 10;
 // After so many reads in a row the others get their turn.
@@ -72,11 +75,10 @@ TcpRelay::~TcpRelay() {
   }
 }
 
-void TcpRelay::Start(std::vector<Backend> backends, Connected connected, Again again) {
-  backends_ = std::move(backends);
-  connected_ = std::move(connected);
-  again_ = std::move(again);
+void TcpRelay::Start(Source source) {
+  source_ = std::move(source);
   if (!client_.is_open()) return End(true);
+  backends_ = source_.order();
   TryNext();
 }
 
@@ -119,13 +121,25 @@ void TcpRelay::TryNext() {
     }
     ++next_;
   }
-  End(true);  // nobody took it
+  AllRefused();
+}
+
+void TcpRelay::AllRefused() {
+  if (!source_.patient || !source_.patient()) return End(true);
+  pause_ = pause_ == Duration::zero() ? kFirstPause : std::min(pause_ * 2, kLongestPause);
+  timer_ = clock_.After(pause_, [self = shared_from_this()] {
+    self->timer_ = 0;
+    self->backends_ = self->source_.order();
+    self->next_ = 0;
+    self->TryNext();
+  });
 }
 
 void TcpRelay::Begin() {
   SetNoDelay(backend_.native_handle());
   taken_ = backends_[next_];
-  if (connected_) connected_(taken_);
+  if (source_.connected) source_.connected(taken_);
+  pause_ = Duration::zero();
   backend_refused_ = false;
   const int turn = ++turn_;
   Pump(up_);
@@ -139,8 +153,8 @@ void TcpRelay::OnRefused(const Way& way) {
 }
 
 void TcpRelay::BackendLost() {
-  std::vector<Backend> others;
-  if (!answered_ && again_) others = again_(taken_);
+  if (answered_ || !source_.again) return End(true);
+  std::vector<Backend> others = source_.again(taken_);
   if (others.empty()) return End(true);
   ++turn_;
   backends_ = std::move(others);
@@ -260,8 +274,7 @@ void TcpRelay::End(bool reset) {
   clock_.Cancel(std::exchange(timer_, 0));
   CloseSocket(client_, reset);
   CloseSocket(backend_, reset);
-  again_ = nullptr;
-  connected_ = nullptr;
+  source_ = {};
   // Whoever keeps us may let go here; a handler on the stack holds us still.
   auto self = shared_from_this();
   if (on_end_) on_end_(this);

@@ -20,18 +20,27 @@ namespace wherry {
 // the connection waited to be accepted, or left unread what it was sent. If it is on its way out, another one is given
 // what the client has said so far.
 //
+// When all refuse and one of them is only just starting, the client waits a moment for it.
+//
 // Proxy thread only. Keeps itself alive while it waits; `on_end` is called once, when everything is closed.
 class TcpRelay : public std::enable_shared_from_this<TcpRelay> {
  public:
-  using Connected = std::function<void(const Backend&)>;
-  // Who else may have the client after `failed` reset it unanswered; nobody = the client is reset too.
-  using Again = std::function<std::vector<Backend>(const Backend& failed)>;
+  // Where its backends come from.
+  struct Source {
+    // Whom to try, in order.
+    std::function<std::vector<Backend>()> order;
+    // Who took it.
+    std::function<void(const Backend&)> connected;
+    // Who else may have the client after `failed` reset it unanswered; nobody = the client is reset too. May be empty.
+    std::function<std::vector<Backend>(const Backend& failed)> again;
+    // After all refused: whether to ask again in a moment. May be empty.
+    std::function<bool()> patient;
+  };
   // Takes ownership of the accepted `client`.
   TcpRelay(asio::io_context& io, Clock& clock, int client, std::function<void(TcpRelay*)> on_end);
   ~TcpRelay();
 
-  // `connected` hears who took it. `again` may be empty.
-  void Start(std::vector<Backend> backends, Connected connected, Again again = nullptr);
+  void Start(Source source);
   // Ends at once, both sides with a reset.
   void Abort();
 
@@ -50,6 +59,7 @@ class TcpRelay : public std::enable_shared_from_this<TcpRelay> {
   enum class Fill { kSome, kLittle, kNothing, kEnd, kBroken };
 
   void TryNext();
+  void AllRefused();
   void Begin();
   void Pump(Way& way);
   Fill Read(Way& way);
@@ -69,8 +79,8 @@ class TcpRelay : public std::enable_shared_from_this<TcpRelay> {
   std::function<void(TcpRelay*)> on_end_;
   std::vector<Backend> backends_;
   size_t next_ = 0;
-  Connected connected_;
-  Again again_;
+  Source source_;
+  Duration pause_{0};      // before all are tried once more
   Backend taken_;          // who has it
   std::string told_;       // what the client has said, until the backend answers or it becomes too much
   bool answered_ = false;  // it can no longer be given to another

@@ -67,6 +67,10 @@ class Bench {
   void Run() {
     Do(plane_->Bootstrap());
     Do(plane_->Start());
+    plane_->cache().bus().AddHandler(resources::kNodes, [this](const Event& event) {
+      const bool ready = IsReady(*event.object);
+      ready_nodes_ += static_cast<int>(ready) - static_cast<int>(event.previous && IsReady(*event.previous));
+    });
     Measure(
         "nodes Ready", [this] { Do(AddNodes()); }, [this] { return ready_nodes_ >= nodes_; });
     plane_->cache().bus().AddHandler(resources::kPods, [this](const Event& event) { OnPod(event); });
@@ -163,7 +167,6 @@ class Bench {
       io_.run_one_for(std::chrono::milliseconds(20));
       if (Steady::now() < next_look) continue;
       next_look = Steady::now() + std::chrono::milliseconds(20);
-      CountNodes();
       if (done()) break;
       if (Steady::now() - start_ > kPatience) Die(std::string(what) + ": not done in time");
     }
@@ -172,13 +175,8 @@ class Bench {
                 static_cast<unsigned long long>(plane_->cache().revision() - revision));
     std::fflush(stdout);
   }
-  void CountNodes() {
-    if (ready_nodes_ >= nodes_) return;
-    ready_nodes_ = 0;
-    plane_->cache().ForEach(resources::kNodes, {}, [&](const ObjectPtr& node) {
-      if (node->bytes().find("\"node.kubernetes.io/not-ready\"") == std::string_view::npos) ++ready_nodes_;
-      return true;
-    });
+  static bool IsReady(const Object& node) {
+    return node.bytes().find("\"node.kubernetes.io/not-ready\"") == std::string_view::npos;
   }
 
   const int pods_, nodes_;

@@ -4,6 +4,7 @@
 """
 
 import http.client
+import json
 import os
 import re
 import socket
@@ -212,6 +213,35 @@ def balanced_and_drained(server, kubectl, app, **kind):
     wait_until(refused, "connections to be refused")
 
 
+def rolled(kubectl):
+    """A Deployment rolls while its Service is asked: no request fails, though its servers listen only a while after they
+    run, and all the old ones may be gone by then."""
+    def deployment(version):
+        return json.dumps({
+            "apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "roll"},
+            "spec": {"replicas": 3, "selector": {"matchLabels": {"app": "roll"}}, "template": {
+                "metadata": {"labels": {"app": "roll", "version": version}},
+                "spec": {"terminationGracePeriodSeconds": 10, "containers": [
+                    {"name": "main", "image": "busybox",
+                     "command": ["/usr/bin/python3", "-c", "import time; time.sleep(0.4)\n" + WEB]}]}}}})
+
+    kubectl.ok("apply", "-f", "-", stdin=deployment("1"))
+    kubectl.ok("rollout", "status", "deployment/roll", "--timeout=30s")
+    kubectl.ok("expose", "deployment", "roll", "--port=8080")
+    ip = kubectl.get("svc", "roll")["spec"]["clusterIP"]
+    wait_until(lambda: len(endpoints(kubectl, "roll")) == 3, "three endpoints")
+    wait_until(lambda: all(not tries(address, 8080) for address in endpoints(kubectl, "roll")), "the servers to listen")
+    with Load(ip, 8080) as load:
+        for version in "23":
+            old = {p["metadata"]["name"] for p in kubectl.get("pods", "-l", "app=roll")["items"]}
+            kubectl.ok("apply", "-f", "-", stdin=deployment(version))
+            kubectl.ok("rollout", "status", "deployment/roll", "--timeout=30s")
+            wait_until(lambda: any(a not in old for a in list(load.answers)), "the new pods to be asked")
+    assert not load.failures, f"{len(load.failures)} of {load.count} requests failed: {load.failures[:3]}"
+    print(f"  {load.count} requests, none failed, while a Deployment was updated twice")
+    kubectl.ok("delete", "deployment,service", "roll")
+
+
 def names(server, kubectl):
     dns = (kubectl.get("svc", "-n", "kube-system", "kube-dns")["spec"]["clusterIP"], reachable(53))
     for i in range(2):
@@ -326,6 +356,7 @@ def main():
     with Server(sys.argv[1], nodes=3) as server:
         kubectl = Kubectl(first, server)
         balanced_and_drained(server, kubectl, "web")
+        rolled(kubectl)
         if os.access("/usr/sbin/nginx", os.X_OK):
             balanced_and_drained(server, kubectl, "pages", image="nginx", port=80)
         front = names(server, kubectl)

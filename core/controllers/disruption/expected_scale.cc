@@ -6,6 +6,7 @@
 #include <set>
 #include <utility>
 
+#include "core/controllers/scaled_kinds.h"
 #include "core/kinds/fields.h"
 #include "core/kinds/resources.h"
 #include "core/runtime/object_view.h"
@@ -13,30 +14,14 @@
 namespace wherry {
 namespace {
 
-// The kinds that have a scale, and where they are kept.
-struct ScaledKind {
-  std::string_view kind, group, resource;
-};
-constexpr ScaledKind kScaled[] = {{"ReplicaSet", "apps", resources::kReplicaSets},
-                                  {"Deployment", "apps", resources::kDeployments},
-                                  {"StatefulSet", "apps", resources::kStatefulSets},
-                                  {"ReplicationController", "", resources::kReplicationControllers}};
-
-std::string GroupOf(const OwnerRef& owner) {
-  const size_t slash = owner.api_version.find('/');
-  return slash == std::string::npos ? std::string() : owner.api_version.substr(0, slash);
-}
+std::string GroupOf(const OwnerRef& owner) { return GroupOfApiVersion(owner.api_version); }
 
 ObjectPtr Find(const WatchCache& cache, const std::string& ns, const OwnerRef& owner, bool* scaled) {
-  const std::string group = GroupOf(owner);
-  *scaled = false;
-  for (const ScaledKind& known : kScaled) {
-    if (known.kind != owner.kind || known.group != group) continue;
-    *scaled = true;
-    ObjectPtr found = cache.Get(known.resource, ns, owner.name);
-    return found && found->uid() == owner.uid ? found : nullptr;
-  }
-  return nullptr;
+  const std::string_view resource = ScaledResource(GroupOf(owner), owner.kind);
+  *scaled = !resource.empty();
+  if (resource.empty()) return nullptr;
+  ObjectPtr found = cache.Get(resource, ns, owner.name);
+  return found && found->uid() == owner.uid ? found : nullptr;
 }
 
 std::string ResourceName(const OwnerRef& owner) {

@@ -154,7 +154,7 @@ TEST_CASE("eviction, in both versions") {
     return R"({"metadata":{"name":")" + name +
            R"(","labels":{"app":"x"}},"spec":{"containers":[{"name":"c","image":"i"}]}})";
   };
-  for (const char* name : {"a", "b", "c", "d"}) REQUIRE(api.Send("POST", pods, pod(name)).code == 201);
+  for (const char* name : {"a", "b", "c", "d", "e"}) REQUIRE(api.Send("POST", pods, pod(name)).code == 201);
   auto body = [](const std::string& version, const std::string& name) {
     return R"({"kind":"Eviction","apiVersion":"policy/)" + version + R"(","metadata":{"name":")" + name + R"("}})";
   };
@@ -163,6 +163,15 @@ TEST_CASE("eviction, in both versions") {
                       {"GET", pods + "/a", {}, "", 404, "", "", {}},
                       {"POST", pods + "/b/eviction", {}, body("v1beta1", "b"), 201, "", "", {{"/status", "Success"}}},
                       {"GET", pods + "/b", {}, "", 404, "", "", {}},
+                      {"POST",
+                       pods + "/e/eviction",
+                       kProtobuf,
+                       EnvelopeOf("policy/v1beta1", "Eviction", Bytes(1, Bytes(1, "e"))),
+                       201,
+                       "",
+                       "",
+                       {}},
+                      {"GET", pods + "/e", {}, "", 404, "", "", {}},
                       {"POST", pods + "/b/eviction", {}, body("v1", "b"), 404, "NotFound", "pods \"b\" not found", {}},
                       {"POST",
                        pods + "/c/eviction",
@@ -389,6 +398,112 @@ TEST_CASE("events.k8s.io shows the Events that core/v1 stores") {
   CHECK(frames[2]["type"] == "MODIFIED");
   CHECK(frames[3]["type"] == "DELETED");
   CHECK(frames[3]["object"]["note"] == "old");
+}
+
+TEST_CASE("an older version of a kind is served beside the newer one") {
+  ApiCluster api;
+  const std::string v1 = "/apis/policy/v1/namespaces/default/poddisruptionbudgets";
+  const std::string beta = "/apis/policy/v1beta1/namespaces/default/poddisruptionbudgets";
+  auto watch = api.Watch(beta + "?watch=1");
+  watch->Take();
+  CheckLines(
+      api,
+      {
+          {"POST",
+           beta,
+           {},
+           R"({"apiVersion":"policy/v1beta1","kind":"PodDisruptionBudget","metadata":{"name":"b"},)"
+           R"("spec":{"minAvailable":1,"selector":{"matchLabels":{"app":"x"}}}})",
+           201,
+           "",
+           "",
+           {{"/apiVersion", "policy/v1beta1"}, {"/kind", "PodDisruptionBudget"}, {"/metadata/generation", 1}}},
+          {"GET", v1 + "/b", {}, "", 200, "", "", {{"/apiVersion", "policy/v1"}, {"/spec/minAvailable", 1}}},
+          {"POST", v1, {}, R"({"apiVersion":"policy/v1beta1","metadata":{"name":"c"}})", 400, "BadRequest", "", {}},
+          {"PATCH",
+           beta + "/b",
+           kStrategicPatch,
+           R"({"apiVersion":"policy/v1beta1","spec":{"minAvailable":2}})",
+           200,
+           "",
+           "",
+           {{"/apiVersion", "policy/v1beta1"}, {"/spec/minAvailable", 2}}},
+          {"PATCH", beta + "/b", kMergePatch, R"({"apiVersion":"policy/v1"})", 400, "BadRequest", "", {}},
+          {"PATCH",
+           beta + "/b/status",
+           kMergePatch,
+           R"({"status":{"disruptionsAllowed":3}})",
+           200,
+           "",
+           "",
+           {{"/apiVersion", "policy/v1beta1"}, {"/status/disruptionsAllowed", 3}}},
+          {"GET",
+           beta,
+           {},
+           "",
+           200,
+           "",
+           "",
+           {{"/kind", "PodDisruptionBudgetList"},
+            {"/apiVersion", "policy/v1beta1"},
+            {"/items/0/apiVersion", "policy/v1beta1"},
+            {"/items/0/spec/minAvailable", 2},
+            {"/items/1", nullptr}}},
+          {"GET", beta, kTable, "", 200, "", "", {{"/rows/0/cells/0", "b"}, {"/rows/0/cells/3", 3}}},
+          {"DELETE", v1 + "/b", {}, "", 200, "", "", {}},
+      });
+  const std::vector<Json> frames = watch->Take();
+  REQUIRE(frames.size() == 4);
+  for (const Json& frame : frames) CHECK(frame["object"]["apiVersion"] == "policy/v1beta1");
+  CHECK(frames[0]["type"] == "ADDED");
+  CHECK(frames[3]["type"] == "DELETED");
+
+  // As protobuf: metadata.name; spec.schedule; spec.jobTemplate.spec.template.spec with a container and a policy.
+  const std::string container = Bytes(1, "c") + Bytes(2, "i");
+  const std::string pod = Bytes(2, Bytes(2, container) + Bytes(3, "Never"));
+  const std::string job = Bytes(5, Bytes(2, Bytes(6, pod)));
+  const std::string raw = Bytes(1, Bytes(1, "hello")) + Bytes(2, Bytes(1, "@daily") + job);
+  const std::string jobs = "/apis/batch/v1beta1/namespaces/default/cronjobs";
+  CheckLines(api, {
+                      {"POST",
+                       jobs,
+                       kProtobuf,
+                       EnvelopeOf("batch/v1beta1", "CronJob", raw),
+                       201,
+                       "",
+                       "",
+                       {{"/apiVersion", "batch/v1beta1"},
+                        {"/spec/schedule", "@daily"},
+                        {"/spec/jobTemplate/spec/template/spec/containers/0/image", "i"}}},
+                      {"POST", jobs, kProtobuf, EnvelopeOf("batch/v1", "CronJob", raw), 400, "BadRequest", "", {}},
+                      {"GET",
+                       "/apis/batch/v1/namespaces/default/cronjobs/hello",
+                       {},
+                       "",
+                       200,
+                       "",
+                       "",
+                       {{"/apiVersion", "batch/v1"}, {"/spec/concurrencyPolicy", "Allow"}}},
+                      {"GET",
+                       "/apis/batch",
+                       {},
+                       "",
+                       200,
+                       "",
+                       "",
+                       {{"/preferredVersion/version", "v1"},
+                        {"/versions/0/version", "v1"},
+                        {"/versions/1/version", "v1beta1"},
+                        {"/versions/2", nullptr}}},
+                      {"GET",
+                       "/apis/batch/v1beta1",
+                       {},
+                       "",
+                       200,
+                       "",
+                       "",
+                       {{"/resources/0/name", "cronjobs"}, {"/resources/1/name", "cronjobs/status"}}},
+                  });
 }
 
 }  // namespace

@@ -1,4 +1,5 @@
 #include <catch2/catch.hpp>
+#include <functional>
 #include <nlohmann/json.hpp>
 
 #include "core/kinds/kind.h"
@@ -42,7 +43,7 @@ TEST_CASE("every kind is what API clients know it by") {
   const char* const expected[] = {
       "pods Pod po nsu status,binding,eviction,log",
       "namespaces Namespace ns su status,finalize",
-      "nodes Node no su status",
+      "nodes Node no su status,proxy",
       "configmaps ConfigMap cm nu ",
       "secrets Secret  nu ",
       "serviceaccounts ServiceAccount sa nu ",
@@ -60,14 +61,21 @@ TEST_CASE("every kind is what API clients know it by") {
       "statefulsets.apps StatefulSet sts nsgu status,scale",
       "controllerrevisions.apps ControllerRevision  nu ",
       "events.events.k8s.io Event ev ncu ",
+      "horizontalpodautoscalers.autoscaling HorizontalPodAutoscaler hpa nsgu status",
+      "horizontalpodautoscalers.autoscaling HorizontalPodAutoscaler hpa nsgu status",
       "jobs.batch Job  nsgu status",
       "cronjobs.batch CronJob cj nsgu status",
       "poddisruptionbudgets.policy PodDisruptionBudget pdb nsg status",
       "storageclasses.storage.k8s.io StorageClass sc u ",
       "priorityclasses.scheduling.k8s.io PriorityClass pc gu ",
+      "runtimeclasses.node.k8s.io RuntimeClass  u ",
       "leases.coordination.k8s.io Lease  nc ",
       "endpointslices.discovery.k8s.io EndpointSlice  ngu ",
       "images.wherry.dev Image  sgu status",
+      // Older versions of kinds above.
+      "events.events.k8s.io Event ev ncu ",
+      "cronjobs.batch CronJob cj nsgu status",
+      "poddisruptionbudgets.policy PodDisruptionBudget pdb nsg status",
   };
   REQUIRE(catalog->kinds().size() == std::size(expected));
   for (size_t i = 0; i < std::size(expected); ++i) {
@@ -110,6 +118,80 @@ TEST_CASE("events.k8s.io events are a view of the core ones") {
     "deprecatedLastTimestamp":"2026-01-01T00:00:01Z"})");
   CHECK(view->hooks.from_storage(stored) == shown);
   CHECK(view->hooks.to_storage(shown) == stored);
+}
+
+TEST_CASE("an older version of a kind is a view of the newer one's storage") {
+  const auto catalog = KindCatalog::BuiltIn();
+  const Kind* job = catalog->Find("batch", "v1", "cronjobs");
+  const Kind* beta = catalog->Find("batch", "v1beta1", "cronjobs");
+  REQUIRE(beta);
+  CHECK(beta->storage == job);
+  CHECK(beta->type == job->type);
+  CHECK(catalog->FindGvk("batch", "v1beta1", "CronJob") == beta);
+  CHECK(catalog->FindResource("cronjobs.batch") == job);
+  CHECK(beta->FindSubresource("status")->gvk == GroupVersionKind{"batch", "v1beta1", "CronJob"});
+  CHECK(catalog->Find("batch", "v1beta1", "jobs") == nullptr);
+  const Json stored = {{"apiVersion", "batch/v1"}, {"kind", "CronJob"}, {"spec", {{"schedule", "@daily"}}}};
+  const Json shown = {{"apiVersion", "batch/v1beta1"}, {"kind", "CronJob"}, {"spec", {{"schedule", "@daily"}}}};
+  CHECK(beta->hooks.from_storage(stored) == shown);
+  CHECK(beta->hooks.to_storage(shown) == stored);
+  // A view of a view.
+  const Kind* event = catalog->Find("events.k8s.io", "v1beta1", "events");
+  REQUIRE(event);
+  CHECK(event->storage == catalog->Find("", "v1", "events"));
+  CHECK(event->hooks.from_storage({{"apiVersion", "v1"}, {"kind", "Event"}, {"message", "m"}}) ==
+        Json{{"apiVersion", "events.k8s.io/v1beta1"}, {"kind", "Event"}, {"note", "m"}});
+  CHECK(event->hooks.to_storage({{"apiVersion", "events.k8s.io/v1beta1"}, {"kind", "Event"}, {"note", "m"}}) ==
+        Json{{"apiVersion", "v1"}, {"kind", "Event"}, {"message", "m"}});
+}
+
+TEST_CASE("autoscaling/v1 autoscalers are a view of the v2 ones that loses nothing") {
+  const auto catalog = KindCatalog::BuiltIn();
+  const Kind* first = catalog->Find("autoscaling", "v1", "horizontalpodautoscalers");
+  REQUIRE(first);
+  CHECK(first->storage == catalog->Find("autoscaling", "v2", "horizontalpodautoscalers"));
+  const Json stored =
+      Json::parse(R"({"apiVersion":"autoscaling/v2","kind":"HorizontalPodAutoscaler","metadata":{"name":"h"},
+    "spec":{"maxReplicas":5,"behavior":{"scaleDown":{"selectPolicy":"Min"}},"metrics":[
+      {"type":"Resource","resource":{"name":"memory","target":{"type":"AverageValue","averageValue":"1Gi"}}},
+      {"type":"Resource","resource":{"name":"cpu","target":{"type":"Utilization","averageUtilization":70}}},
+      {"type":"Object","object":{"describedObject":{"kind":"Service","name":"s"},"metric":{"name":"rps"},
+        "target":{"type":"Value","value":"10"}}}]},
+    "status":{"desiredReplicas":2,"conditions":[{"type":"AbleToScale","status":"True"}],"currentMetrics":[
+      {"type":"Resource","resource":{"name":"cpu","current":{"averageUtilization":12,"averageValue":"12m"}}}]}})");
+  const Json shown = first->hooks.from_storage(stored);
+  CHECK(shown["apiVersion"] == "autoscaling/v1");
+  CHECK(shown["spec"] == Json({{"maxReplicas", 5}, {"targetCPUUtilizationPercentage", 70}}));
+  CHECK(shown["status"] == Json({{"desiredReplicas", 2}, {"currentCPUUtilizationPercentage", 12}}));
+  CHECK(Json::parse(shown["metadata"]["annotations"]["autoscaling.alpha.kubernetes.io/metrics"].get<std::string>()) ==
+        Json::parse(R"([{"type":"Resource","resource":{"name":"memory","targetAverageValue":"1Gi"}},
+          {"type":"Object","object":{"target":{"kind":"Service","name":"s"},"metricName":"rps","targetValue":"10"}}])"));
+  Json back = stored;  // the CPU metric comes first
+  std::swap(back["spec"]["metrics"][0], back["spec"]["metrics"][1]);
+  CHECK(first->hooks.to_storage(shown) == back);
+  // What `kubectl autoscale` of older versions sends.
+  CHECK(first->hooks.to_storage(Json::parse(R"({"metadata":{"name":"h"},"spec":{"maxReplicas":3}})"))["spec"] ==
+        Json({{"maxReplicas", 3}}));
+}
+
+TEST_CASE("an empty selector of a policy/v1beta1 budget selects nothing, of a policy/v1 one everything") {
+  const auto catalog = KindCatalog::BuiltIn();
+  const Kind* beta = catalog->Find("policy", "v1beta1", "poddisruptionbudgets");
+  REQUIRE(beta);
+  const auto selector = [&](const std::function<Json(const Json&)>& convert, const char* text) {
+    return convert({{"spec", {{"selector", Json::parse(text)}}}})["spec"]["selector"].dump();
+  };
+  const std::string key = R"("key":"pdb.kubernetes.io/deprecated-v1beta1-empty-selector-match")";
+  const std::string none = R"({"matchExpressions":[{)" + key + R"(,"operator":"Exists"}]})";
+  const std::string all = R"({"matchExpressions":[{)" + key + R"(,"operator":"DoesNotExist"}]})";
+  CHECK(selector(beta->hooks.to_storage, "{}") == none);
+  CHECK(selector(beta->hooks.from_storage, none.c_str()) == "{}");
+  CHECK(selector(beta->hooks.from_storage, "{}") == all);
+  CHECK(selector(beta->hooks.to_storage, all.c_str()) == "{}");
+  const char* plain = R"({"matchLabels":{"a":"b"}})";
+  CHECK(selector(beta->hooks.to_storage, plain) == plain);
+  CHECK(selector(beta->hooks.from_storage, plain) == plain);
+  CHECK(beta->hooks.to_storage(Json::object()) == Json{{"apiVersion", "policy/v1"}});
 }
 
 TEST_CASE("bodies that are no stored kinds") {

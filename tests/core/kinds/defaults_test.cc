@@ -60,6 +60,8 @@ TEST_CASE("defaults clients see") {
       {"batch.v1", "CronJob", R"({"spec":{"successfulJobsHistoryLimit":0}})",
        R"({"spec":{"concurrencyPolicy":"Allow","suspend":false,"successfulJobsHistoryLimit":0,"failedJobsHistoryLimit":1},
           "status":{}})"},
+      {"autoscaling.v2", "HorizontalPodAutoscaler", R"({"spec":{"maxReplicas":3}})",
+       R"({"spec":{"minReplicas":1,"maxReplicas":3},"status":{"desiredReplicas":0}})"},
       {"core.v1", "Service", R"({"spec":{"ports":[{"port":80}]}})",
        R"({"spec":{"type":"ClusterIP","sessionAffinity":"None","internalTrafficPolicy":"Cluster","ipFamilyPolicy":"SingleStack",
           "ports":[{"port":80,"protocol":"TCP"}]},"status":{"loadBalancer":{}}})"},

@@ -17,6 +17,7 @@ inline KindHooks Hooks(std::string_view kind) {
              "PersistentVolumeClaim", "ResourceQuota", "LimitRange"}},
            {"apps", {"DaemonSet", "Deployment", "ReplicaSet", "StatefulSet", "ControllerRevision"}},
            {"batch", {"Job", "CronJob"}},
+           {"autoscaling", {"HorizontalPodAutoscaler"}},
            {"policy", {"PodDisruptionBudget"}},
            {"storage.k8s.io", {"StorageClass"}},
            {"scheduling.k8s.io", {"PriorityClass"}},
@@ -24,7 +25,7 @@ inline KindHooks Hooks(std::string_view kind) {
            {"discovery.k8s.io", {"EndpointSlice"}},
            {"wherry.dev", {"Image"}}}) {
     for (const std::string& name : names) {
-      if (name == kind) return HooksFor({group, "v1", name});
+      if (name == kind) return HooksFor({group, group == "autoscaling" ? "v2" : "v1", name});
     }
   }
   FAIL("no such kind");

@@ -49,6 +49,11 @@ Json Good(std::string_view kind) {
   }
   if (kind == "PodDisruptionBudget") spec["minAvailable"] = 1;
   if (kind == "PriorityClass") object["value"] = 10;
+  if (kind == "HorizontalPodAutoscaler") {
+    spec =
+        Json::parse(R"({"maxReplicas":5,"minReplicas":1,"scaleTargetRef":{"kind":"Deployment","name":"web"},"metrics":[
+      {"type":"Resource","resource":{"name":"cpu","target":{"type":"Utilization","averageUtilization":80}}}]})");
+  }
   if (kind == "Event") object["involvedObject"]["namespace"] = "default";
   if (kind == "Image") spec = Json::parse(R"({"references":["nginx*"],"command":["nginx"]})");
   if (spec.is_null()) object.erase("spec");
@@ -56,9 +61,11 @@ Json Good(std::string_view kind) {
 }
 
 TEST_CASE("good objects are accepted, on create and unchanged") {
-  for (const char* kind : {"DaemonSet", "Deployment", "ReplicaSet", "StatefulSet", "ControllerRevision", "Job",
-                           "CronJob", "Service", "Endpoints", "EndpointSlice", "ConfigMap", "Secret", "Namespace",
-                           "Node", "Event", "PodDisruptionBudget", "PriorityClass", "Lease", "Image"}) {
+  for (const char* kind : {"DaemonSet",          "Deployment",    "ReplicaSet", "StatefulSet",
+                           "ControllerRevision", "Job",           "CronJob",    "Service",
+                           "Endpoints",          "EndpointSlice", "ConfigMap",  "Secret",
+                           "Namespace",          "Node",          "Event",      "PodDisruptionBudget",
+                           "PriorityClass",      "Lease",         "Image",      "HorizontalPodAutoscaler"}) {
     INFO(kind);
     const Json good = Good(kind);
     CHECK(Refused(kind, good).empty());
@@ -273,6 +280,27 @@ TEST_CASE("bad objects are refused on create") {
        {{"/spec/maxUnavailable", "1"}},
        {"spec: Invalid value: {\"maxUnavailable\":1,\"minAvailable\":1}: minAvailable and maxUnavailable cannot be "
         "both set"}},
+      {"HorizontalPodAutoscaler",
+       {{"/spec/maxReplicas", "2"}, {"/spec/minReplicas", "3"}},
+       {"spec.maxReplicas: Invalid value: 2: must be greater than or equal to `minReplicas`"}},
+      {"HorizontalPodAutoscaler",
+       {{"/spec/maxReplicas", "0"}, {"/spec/minReplicas", "0"}},
+       {"spec.minReplicas: Invalid value: 0: must be greater than or equal to 1",
+        "spec.maxReplicas: Invalid value: 0: must be greater than 0"}},
+      {"HorizontalPodAutoscaler",
+       {{"/spec/metrics/0/resource/target/averageUtilization", "0"}, {"/spec/metrics/0/pods", "{}"}},
+       {"spec.metrics[0].pods: Forbidden: must populate the given metric source only",
+        "spec.metrics[0].resource.target.averageUtilization: Invalid value: 0: must be greater than zero"}},
+      {"HorizontalPodAutoscaler",
+       {{"/spec/metrics/0/type", "\"Pods\""}},
+       {"spec.metrics[0].pods: Required value: must populate information for the given metric source",
+        "spec.metrics[0].resource: Forbidden: must populate the given metric source only"}},
+      {"HorizontalPodAutoscaler",
+       {{"/spec/behavior",
+         R"({"scaleUp":{"stabilizationWindowSeconds":3601,"policies":[{"type":"Pods","value":0,"periodSeconds":1801}]}})"}},
+       {"spec.behavior.scaleUp.stabilizationWindowSeconds: Invalid value: 3601: must be less than or equal to 3600",
+        "spec.behavior.scaleUp.policies[0].value: Invalid value: 0: must be greater than zero",
+        "spec.behavior.scaleUp.policies[0].periodSeconds: Invalid value: 1801: must be less than or equal to 1800"}},
       {"PriorityClass",
        {{"/metadata/name", "\"system-mine\""}},
        {"metadata.name: Forbidden: priority class names with 'system-' prefix are reserved for system use only"}},
@@ -474,11 +502,27 @@ TEST_CASE("hooks survive documents of the wrong shape") {
       R"({"spec":{"template":5,"selector":"x","containers":{},"volumes":[1,null],"ports":[null,"x"],
                                    "jobTemplate":[],"taints":[1],"tolerations":"x","strategy":3,"updateStrategy":[]}})",
       R"({"spec":{"containers":[null,1,"x",[]],"initContainers":[{}],"template":{"spec":{"containers":[7]}}}})"};
-  for (const char* kind :
-       {"Pod",    "DaemonSet", "Deployment", "ReplicaSet", "StatefulSet",         "ControllerRevision",
-        "Job",    "CronJob",   "Service",    "Endpoints",  "EndpointSlice",       "ConfigMap",
-        "Secret", "Namespace", "Node",       "Event",      "PodDisruptionBudget", "PriorityClass",
-        "Lease",  "Image"}) {
+  for (const char* kind : {"Pod",
+                           "DaemonSet",
+                           "Deployment",
+                           "ReplicaSet",
+                           "StatefulSet",
+                           "ControllerRevision",
+                           "Job",
+                           "CronJob",
+                           "Service",
+                           "Endpoints",
+                           "EndpointSlice",
+                           "ConfigMap",
+                           "Secret",
+                           "Namespace",
+                           "Node",
+                           "Event",
+                           "PodDisruptionBudget",
+                           "PriorityClass",
+                           "Lease",
+                           "Image",
+                           "HorizontalPodAutoscaler"}) {
     for (const char* shape : shapes) {
       INFO(kind << " " << shape);
       const Json object = Json::parse(shape);

@@ -28,15 +28,15 @@ TEST_CASE("Ready backends take turns; those that only serve come when there are 
   Balancer balancer;
   CHECK_FALSE(balancer.usable());
   CHECK(Names(balancer.Order(1, "", Duration(0))).empty());
-  balancer.Set(Backends("ABC"), Duration(0));
+  balancer.Set(Backends("ABC"), Duration(0), Duration(0));
   CHECK(Names(balancer.Order(1, "", Duration(0))) == "ABC");
   CHECK(Names(balancer.Order(1, "", Duration(0))) == "BCA");
   CHECK(Names(balancer.Order(1, "", Duration(0))) == "CAB");
   CHECK(Names(balancer.Order(1, "", Duration(0))) == "ABC");
-  balancer.Set(Backends("aB-"), Duration(0));
+  balancer.Set(Backends("aB-"), Duration(0), Duration(0));
   CHECK(Names(balancer.Order(1, "", Duration(0))) == "B");
   CHECK_FALSE(balancer.Uses(Backends("a")[0]));
-  balancer.Set(Backends("a-"), Duration(0));
+  balancer.Set(Backends("a-"), Duration(0), Duration(0));
   CHECK(balancer.usable());
   CHECK(Names(balancer.Order(1, "", Duration(0))) == "A");
   CHECK(balancer.Uses(Backends("a")[0]));
@@ -45,7 +45,7 @@ TEST_CASE("Ready backends take turns; those that only serve come when there are 
 TEST_CASE("Affinity keeps a client where it was, as long as it comes and the backend is there") {
   using std::chrono::seconds;
   Balancer balancer;
-  balancer.Set(Backends("ABC"), seconds(10));
+  balancer.Set(Backends("ABC"), seconds(10), Duration(0));
   auto come = [&](uint32_t client, int second) {
     const auto order = balancer.Order(client, "", seconds(second));
     balancer.Served(client, order.front(), seconds(second));
@@ -57,7 +57,7 @@ TEST_CASE("Affinity keeps a client where it was, as long as it comes and the bac
   CHECK(come(1, 18) == "A");  // nine seconds after it last came
   CHECK(come(1, 30) == "C");  // too late: its turn as any other
   CHECK(come(2, 31) == "A");
-  balancer.Set(Backends("BC"), seconds(10));
+  balancer.Set(Backends("BC"), seconds(10), Duration(0));
   CHECK(come(2, 32) != "A");
   CHECK(come(1, 32) == "C");
 }
@@ -67,8 +67,22 @@ TEST_CASE("Local leads to backends of one node only") {
   std::vector<Backend> all = Backends("AB", "n1");
   for (const Backend& backend : Backends("CD", "n2")) all.push_back(backend);
   for (const Backend& backend : Backends("e", "n3")) all.push_back(backend);
-  balancer.Set(all, Duration(0));
+  balancer.Set(all, Duration(0), Duration(0));
   CHECK(Names(balancer.Order(1, "n2", Duration(0))) == "CD");
   CHECK(Names(balancer.Order(1, "n3", Duration(0))) == "E");
   CHECK(Names(balancer.Order(1, "n4", Duration(0))).empty());
+}
+
+TEST_CASE("A backend is starting for two seconds after it became ready") {
+  using std::chrono::seconds;
+  Balancer balancer;
+  balancer.Set(Backends("AB", "n1"), Duration(0), seconds(10));
+  CHECK(balancer.IsStarting("", seconds(11)));
+  CHECK(balancer.IsStarting("n1", seconds(11)));
+  CHECK_FALSE(balancer.IsStarting("n2", seconds(11)));
+  CHECK_FALSE(balancer.IsStarting("", seconds(12)));
+  balancer.Set(Backends("Ab", "n1"), Duration(0), seconds(20));
+  CHECK_FALSE(balancer.IsStarting("", seconds(20)));  // A was there before
+  balancer.Set(Backends("AB", "n1"), Duration(0), seconds(30));
+  CHECK(balancer.IsStarting("", seconds(31)));  // B is back
 }

@@ -102,13 +102,45 @@ TEST_CASE("Nobody to serve: refused, as by a port that is closed; served again w
     TestSocket::ConnectTcp(kFront, port, &error);
     CHECK(error == ECONNREFUSED);
   }
-  // All refuse: the client is reset.
+  // All refuse, and none has only just begun: the client is reset.
   fixture.Set(Rule(port, {Ready(FreePort(kTestAddress))}));
+  fixture.Advance(seconds(2));
   CHECK(TestSocket::ConnectTcp(kFront, port).Receive() == "reset");
   fixture.Remove();
   TestSocket::ConnectTcp(kFront, port, &error);
   CHECK(error == ECONNREFUSED);
   CHECK(fixture.reports().empty());
+}
+
+TEST_CASE("A client waits a moment for a backend that runs but does not listen yet") {
+  ProxyThreadFixture fixture;
+  const uint16_t behind = FreePort(kTestAddress), port = FreePort();
+  fixture.Set(Rule(port, {Ready(behind)}));
+  const TestSocket client = TestSocket::ConnectTcp(kFront, port);
+  client.Send("?");
+  REQUIRE(Eventually([&] { return fixture.connections() == 1; }));
+  fixture.Advance(seconds(1));
+  CHECK(fixture.connections() == 1);
+  {
+    TestServer late(kTestAddress, Named("late"), behind);
+    fixture.Advance(std::chrono::milliseconds(100));
+    CHECK(client.Receive() == "late");
+  }
+  // It never listens: the wait ends.
+  fixture.Set(Rule(port, {Ready(FreePort(kTestAddress))}));
+  const TestSocket lost = TestSocket::ConnectTcp(kFront, port);
+  REQUIRE(Eventually([&] { return fixture.connections() >= 1; }));
+  fixture.Advance(seconds(3));
+  CHECK(lost.Receive() == "reset");
+  // It is taken out of the Service while somebody waits for it: another serves.
+  TestServer other(kTestAddress, Named("other"));
+  fixture.Set(Rule(port, {Ready(behind)}));
+  const TestSocket moved = TestSocket::ConnectTcp(kFront, port);
+  moved.Send("?");
+  REQUIRE(Eventually([&] { return fixture.connections() >= 1; }));
+  fixture.Set(Rule(port, {Ready(other.port())}));
+  fixture.Advance(std::chrono::milliseconds(100));
+  CHECK(moved.Receive() == "other");
 }
 
 TEST_CASE("Much goes through whole, both ways at once, and ends are passed on by halves") {

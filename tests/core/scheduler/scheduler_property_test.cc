@@ -1,4 +1,5 @@
 #include <spdlog/spdlog.h>
+#include <algorithm>
 #include <catch2/catch.hpp>
 #include <functional>
 #include <limits>
@@ -145,11 +146,20 @@ class World {
   explicit World(uint32_t seed) : random_(seed), cluster_(seed), scheduler_(cluster_.context(), {}) {
     // Every bind is checked at the moment it happens, against the cluster as it then is.
     cluster_.events().AddHandler("pods", [this](const Event& event) { Watch(event); });
+    // Pods of app a may not be disturbed; those of b are counted but free.
+    for (const auto& [app, allowed] : {std::pair("a", 0), std::pair("b", 1000)}) {
+      cluster_.Put({{"kind", "PodDisruptionBudget"},
+                    {"metadata", {{"name", app}, {"namespace", "default"}, {"uid", std::string("uid-pdb-") + app}}},
+                    {"spec", {{"selector", {{"matchLabels", {{"app", app}}}}}}},
+                    {"status", {{"disruptionsAllowed", allowed}}}});
+    }
     scheduler_.Start();
   }
 
   void Step() {
     const int kind = Below(10);
+    before_ = settled_ && kind >= 3 && kind < 8 ? Still() : std::nullopt;
+    settled_ = false;
     if (kind < 2) {
       cluster_.Put(RandomNode("n" + std::to_string(Below(5))));
     } else if (kind < 3) {
@@ -162,7 +172,7 @@ class World {
     } else if (auto pod = Any("pods")) {
       cluster_.RemovePod(*pod);
     }
-    if (Below(3) == 0) EndOne();
+    if (Below(3) == 0 && EndOne()) before_.reset();
     switch (Below(4)) {
       case 0:
       case 2:
@@ -170,6 +180,7 @@ class World {
         break;
       case 1:
         disturbed_ = true;
+        before_.reset();
         cluster_.Turn(1 + Below(4));
         break;  // the world goes on while binds are under way
       default:
@@ -221,6 +232,8 @@ class World {
   }
   int bound() const { return bound_; }
   int checked() const { return checked_; }
+  int budgets_checked() const { return budgets_checked_; }
+  int budgets_broken() const { return budgets_broken_; }
 
  private:
   void Settle() {
@@ -228,6 +241,19 @@ class World {
     cluster_.Settle();
     changed_.clear();
     disturbed_ = false;
+    settled_ = true;
+  }
+
+  // The world at rest: nobody on the way out, no room held for anybody; absent when it is not so.
+  std::optional<Whole> Still() const {
+    for (const ObjectPtr& pod : cluster_.cache().List("pods")) {
+      const JsonPtr document = pod->json();
+      if (Model::Deleting(*document)) return std::nullopt;
+      if (Model::NodeOf(*document).empty() && document->value("status", Json::object()).contains("nominatedNodeName")) {
+        return std::nullopt;
+      }
+    }
+    return Everything();
   }
 
   // One pod that was told to go ends. False when there is none.
@@ -283,6 +309,30 @@ class World {
       std::string preemptor = text.substr(by + kBy.size());
       preemptor.resize(preemptor.find(' '));
       if (made_.at(victim).first >= made_.at(preemptor).first || made_.at(preemptor).second) broken_ = text;
+      CheckBudget(text, victim, preemptor);
+    }
+  }
+
+  // A budget is gone against only when no node has room without that. Looked at where one pod came to a world at rest.
+  void CheckBudget(const std::string& text, const std::string& victim, const std::string& preemptor) {
+    if (!before_ || preemptor != "p" + std::to_string(next_pod_ - 1)) return;
+    const ObjectPtr object = cluster_.cache().Get("pods", "default", preemptor);
+    if (!object) return;
+    const Json pod = *object->json();
+    // What is near or even may need the very pods that are in the way.
+    if (Model::Term(pod, "podAffinity") || pod["spec"].contains("topologySpreadConstraints")) return;
+    const auto lower_without_budget = [&](const Json& other) {
+      return Model::Priority(other) < Model::Priority(pod) && Model::App(other) != "a";
+    };
+    ++budgets_checked_;
+    const auto was = std::find_if(before_->pods.begin(), before_->pods.end(),
+                                  [&](const JsonPtr& other) { return (*other)["metadata"]["name"] == victim; });
+    if (was == before_->pods.end() || Model::App(**was) != "a") return;
+    ++budgets_broken_;
+    for (const auto& [node, document] : before_->nodes) {
+      const Whole made = before_->Without(
+          [&](const Json& other) { return Model::NodeOf(other) == node && lower_without_budget(other); });
+      if (made.Fits(pod, node)) broken_ = text + ": against its budget, with room to be made on " + node;
     }
   }
 
@@ -374,6 +424,10 @@ class World {
   std::set<std::string> changed_;                     // nodes, since the last settled moment
   std::map<std::string, std::pair<int, bool>> made_;  // pods by name: their priority, and whether they never evict
   bool disturbed_ = false;                            // since the last settled moment
+  bool settled_ = false;
+  std::optional<Whole> before_;  // the world at rest to which a pod was then added, and nothing else
+  int budgets_checked_ = 0;      // evictions that were held to the budgets …
+  int budgets_broken_ = 0;       // … and those of them that had to go against one
   std::string broken_;
   size_t told_ = 0;
   int evicted_ = 0;
@@ -389,6 +443,8 @@ TEST_CASE("Scheduler property: no rule is ever broken, and nothing that fits is 
   int bound = 0;
   int checked = 0;
   int evicted = 0;
+  int budgets_checked = 0;
+  int budgets_broken = 0;
   for (uint32_t seed = 1; seed <= 1000; ++seed) {
     World world(seed);
     for (int step = 0; step < 24; ++step) world.Step();
@@ -400,12 +456,16 @@ TEST_CASE("Scheduler property: no rule is ever broken, and nothing that fits is 
     bound += world.bound();
     checked += world.checked();
     evicted += world.evicted();
+    budgets_checked += world.budgets_checked();
+    budgets_broken += world.budgets_broken();
   }
   spdlog::set_level(spdlog::level::info);
   // It was not for want of work.
   CHECK(bound > 3000);
   CHECK(checked > 400);
   CHECK(evicted > 300);
+  CHECK(budgets_checked > 50);
+  CHECK(budgets_broken > 5);
 }
 
 }  // namespace wherry::testing
