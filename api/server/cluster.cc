@@ -27,6 +27,7 @@
 #include "api/server/log_handler.h"
 #include "api/server/metrics_handler.h"
 #include "api/server/startup_memory.h"
+#include "api/server/stream_handlers.h"
 #include "core/agent/runtime/process_runtime.h"
 #include "core/agent/simulation.h"
 #include "core/agent/warden/confinement.h"
@@ -394,6 +395,7 @@ Result<std::unique_ptr<Cluster>> Cluster::Open(ClusterOptions options) {
   AddBuiltInSubresources(*state->api, state->plane->registry());
   AddLogHandler(*state->api, *state->plane);
   AddMetricsHandlers(*state->api, *state->plane);
+  AddStreamHandlers(*state->api, *state->plane, state->io.get_executor(), *state->clock);
   state->api->AddReadyCheck("ping", [] { return true; });
   state->api->AddReadyCheck("bootstrap", [self] { return self->bootstrapped; });
 
