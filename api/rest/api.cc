@@ -115,11 +115,22 @@ Task<> Api::Handle(http::ExchangePtr exchange) {
     co_return exchange->Respond(http::Response::Text(404, "404 page not found\n"));
   // Reviews, bindings and measurements are stored nowhere.
   if (const Kind* virtual_kind = registry_.catalog().FindVirtual(path.group, path.version, path.plural)) {
-    if (const auto measured = measured_.find(virtual_kind->resource); measured != measured_.end()) {
+    if (Has(virtual_kind->verbs, "list")) {
       if (request.method() != "GET" || (!path.name.empty() && virtual_kind->namespaced && path.ns.empty()))
         co_return RespondStatus(*exchange, WrongMethod());
       if (!path.subresource.empty() || (!path.ns.empty() && !virtual_kind->namespaced))
         co_return RespondStatus(*exchange, UnknownPath());
+      const auto measured = measured_.find(virtual_kind->resource);
+      if (measured == measured_.end()) {  // nobody does: nothing is known
+        if (!path.name.empty())
+          co_return RespondStatus(*exchange,
+                                  Status::NotFound(virtual_kind->plural, virtual_kind->gvk.group, path.name));
+        const Json nothing = {{"kind", virtual_kind->list_kind},
+                              {"apiVersion", virtual_kind->gvk.api_version()},
+                              {"metadata", Json::object()},
+                              {"items", Json::array()}};
+        co_return RespondJson(*exchange, nothing);
+      }
       auto call = std::make_shared<Call>();
       call->exchange = std::move(exchange);
       call->kind = virtual_kind;

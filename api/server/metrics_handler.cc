@@ -38,7 +38,7 @@ Json Head(const Object& object, Time now) {
   return metadata;
 }
 
-Json PodMetrics(const PodUsage& usage, Time now) {
+Json PodMetrics(const PodMeasurement& usage, Time now) {
   Json containers = Json::array();
   for (const ContainerMetrics& container : usage.containers) {
     containers.push_back({{"name", container.name}, {"usage", Quantities(container.nano_cpu, container.memory_bytes)}});
@@ -50,10 +50,10 @@ Json PodMetrics(const PodUsage& usage, Time now) {
 }
 
 // Usage of all pods, by node.
-std::map<std::string, std::vector<PodUsage>> ByNode(ControlPlane& plane) {
-  std::map<std::string, std::vector<PodUsage>> found;
+std::map<std::string, std::vector<PodMeasurement>> ByNode(ControlPlane& plane) {
+  std::map<std::string, std::vector<PodMeasurement>> found;
   plane.cache().ForEach(resources::kPods, {}, [&](const ObjectPtr& pod) {
-    PodUsage usage;
+    PodMeasurement usage;
     if (plane.usage().Read(pod, &usage)) found[StringAt(*pod->json(), "spec.nodeName")].push_back(std::move(usage));
     return true;
   });
@@ -61,12 +61,12 @@ std::map<std::string, std::vector<PodUsage>> ByNode(ControlPlane& plane) {
 }
 
 // Many nodes share this machine, so a node takes what its pods take.
-Json NodeMetrics(const Object& node, const std::vector<PodUsage>& pods, Time now) {
+Json NodeMetrics(const Object& node, const std::vector<PodMeasurement>& pods, Time now) {
   int64_t nano_cpu = 0;
   uint64_t memory_bytes = 0;
   Time timestamp = now;
   Duration window = std::chrono::seconds(10);
-  for (const PodUsage& usage : pods) {
+  for (const PodMeasurement& usage : pods) {
     timestamp = usage.timestamp;
     window = usage.window;
     for (const ContainerMetrics& container : usage.containers) {
@@ -87,15 +87,15 @@ Task<> ServeMetrics(std::shared_ptr<Call> call, ControlPlane& plane, Clock& cloc
   co_await plane.usage().Refresh();
   const Time now = clock.Now();
   const std::string version = call->kind->gvk.api_version();
-  const auto by_node = nodes ? ByNode(plane) : std::map<std::string, std::vector<PodUsage>>();
-  static const std::vector<PodUsage> none;
+  const auto by_node = nodes ? ByNode(plane) : std::map<std::string, std::vector<PodMeasurement>>();
+  static const std::vector<PodMeasurement> none;
   const auto measure = [&](const ObjectPtr& object, Json* out) {
     if (nodes) {
       const auto pods = by_node.find(std::string(object->name()));
       *out = NodeMetrics(*object, pods == by_node.end() ? none : pods->second, now);
       return true;
     }
-    PodUsage usage;
+    PodMeasurement usage;
     if (!plane.usage().Read(object, &usage)) return false;
     *out = PodMetrics(usage, now);
     return true;
@@ -136,13 +136,13 @@ Json Memory(uint64_t bytes, Time at) {
 }
 
 // The kubelet's stats/summary: what monitoring agents read of a node.
-Json Summary(const std::string& node, const std::vector<PodUsage>& pods, Time now) {
+Json Summary(const std::string& node, const std::vector<PodMeasurement>& pods, Time now) {
   Json list = Json::array();
   int64_t node_cpu = 0;
   uint64_t node_memory = 0;
   Duration node_time{};
   Time began = now;
-  for (const PodUsage& usage : pods) {
+  for (const PodMeasurement& usage : pods) {
     Json containers = Json::array();
     int64_t nano_cpu = 0;
     uint64_t memory_bytes = 0;

@@ -70,7 +70,7 @@ struct ExecResult {
 };
 
 // What a running container takes.
-struct ContainerUsage {
+struct ContainerReading {
   std::string id;
   Time started_at{};
   Duration cpu{};             // since its start, of the processes that live and those they waited for
@@ -122,7 +122,7 @@ class ContainerRuntime {
   // Every container that was started and not removed, also by an earlier server over the same data directory.
   virtual Task<std::vector<ContainerState>> List() = 0;
   // What the running containers take at this moment. It costs a look at every process: keep the answer for a while.
-  virtual Task<std::vector<ContainerUsage>> Usage() = 0;
+  virtual Task<std::vector<ContainerReading>> Usage() = 0;
   // Called on each exit.
   virtual void set_on_exit(std::function<void(const ContainerState&)> on_exit) = 0;
   // Called when a running container's steered_note has changed. Runtimes that have no such notes need not care.

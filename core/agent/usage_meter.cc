@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <nlohmann/json.hpp>
+#include <set>
 #include <utility>
 
 #include "core/agent/simulation.h"
@@ -33,11 +34,11 @@ Task<> UsageMeter::Refresh() {
   const Time begin = clock_.Now();
   if (sampling_ || (sampled_ && begin - sampled_at_ < kKeptFor)) co_return;
   sampling_ = true;
-  const std::vector<ContainerUsage> usages = co_await process_.Usage();
+  const std::vector<ContainerReading> usages = co_await process_.Usage();
   sampling_ = false;
   const Time now = clock_.Now();
   std::unordered_map<std::string, Sample> fresh;
-  for (const ContainerUsage& usage : usages) {
+  for (const ContainerReading& usage : usages) {
     Sample sample;
     sample.cpu = usage.cpu;
     sample.memory_bytes = usage.memory_bytes;
@@ -54,7 +55,25 @@ Task<> UsageMeter::Refresh() {
   sampled_ = true;
 }
 
-void UsageMeter::ReadSimulated(const Json& pod, const Json& node, PodUsage* usage) const {
+Task<PodUsages> UsageMeter::Usages(std::vector<std::string> pod_uids) {
+  co_await Refresh();
+  const std::set<std::string> wanted(pod_uids.begin(), pod_uids.end());
+  PodUsages usages;
+  cache_.ForEach(resources::kPods, {}, [&](const ObjectPtr& pod) {
+    PodMeasurement measured;
+    if (!wanted.contains(pod->uid()) || !Read(pod, &measured)) return true;
+    PodUsage& usage = usages[pod->uid()];
+    usage.at = measured.timestamp;
+    usage.window = measured.window;
+    for (const ContainerMetrics& container : measured.containers) {
+      usage.containers.push_back({container.name, container.nano_cpu, static_cast<int64_t>(container.memory_bytes)});
+    }
+    return true;
+  });
+  co_return usages;
+}
+
+void UsageMeter::ReadSimulated(const Json& pod, const Json& node, PodMeasurement* usage) const {
   usage->timestamp = clock_.Now();
   usage->window = kKeptFor;
   for (const Json& status : ListAt(pod, "status.containerStatuses")) {
@@ -71,7 +90,7 @@ void UsageMeter::ReadSimulated(const Json& pod, const Json& node, PodUsage* usag
   }
 }
 
-bool UsageMeter::Read(const ObjectPtr& pod, PodUsage* usage) const {
+bool UsageMeter::Read(const ObjectPtr& pod, PodMeasurement* usage) const {
   const JsonPtr document = pod->json();
   usage->pod = pod;
   const ObjectPtr node = cache_.Get(resources::kNodes, "", StringAt(*document, "spec.nodeName"));

@@ -8,6 +8,7 @@
 #include "core/agent/container_runtime.h"
 #include "core/agent/runtime/simulated_runtime.h"
 #include "core/runtime/clock.h"
+#include "core/runtime/pod_usage.h"
 #include "core/runtime/task.h"
 #include "store/object.h"
 #include "store/watch_cache.h"
@@ -24,7 +25,7 @@ struct ContainerMetrics {
 };
 
 // What a pod's running containers take. `window` is the time over which CPU was measured.
-struct PodUsage {
+struct PodMeasurement {
   ObjectPtr pod;
   Time timestamp{};
   Duration window{};
@@ -42,8 +43,10 @@ class UsageMeter {
 
   // Measures, unless that was done a moment ago.
   Task<> Refresh();
+  // For the autoscaler: Refresh, and what is known then of the pods with these uids.
+  Task<PodUsages> Usages(std::vector<std::string> pod_uids);
   // Of the last measurement. False when nothing of the pod runs or was measured.
-  bool Read(const ObjectPtr& pod, PodUsage* usage) const;
+  bool Read(const ObjectPtr& pod, PodMeasurement* usage) const;
 
  private:
   struct Sample {
@@ -53,7 +56,7 @@ class UsageMeter {
     Time started_at{};
     Duration window{};
   };
-  void ReadSimulated(const Json& pod, const Json& node, PodUsage* usage) const;
+  void ReadSimulated(const Json& pod, const Json& node, PodMeasurement* usage) const;
 
   Clock& clock_;
   const WatchCache& cache_;

@@ -14,23 +14,6 @@ namespace {
 
 constexpr Duration kCompactEvery = std::chrono::seconds(10);
 
-// The autoscaler's view of what the meter says.
-Task<MeasuredPods> Measure(UsageMeter* meter, std::vector<ObjectPtr> pods) {
-  co_await meter->Refresh();
-  MeasuredPods out;
-  for (const ObjectPtr& pod : pods) {
-    PodUsage usage;
-    if (!meter->Read(pod, &usage)) continue;
-    MeasuredPod& measured = out[pod->uid()];
-    measured.at = usage.timestamp;
-    measured.window = usage.window;
-    for (const ContainerMetrics& container : usage.containers) {
-      measured.containers.push_back({container.name, container.nano_cpu, static_cast<int64_t>(container.memory_bytes)});
-    }
-  }
-  co_return out;
-}
-
 }  // namespace
 
 ControlPlane::ControlPlane(ControlPlaneOptions options, asio::any_io_executor executor, Clock& clock)
@@ -79,10 +62,10 @@ Result<std::unique_ptr<ControlPlane>> ControlPlane::Open(ControlPlaneOptions opt
 
   ContainerRuntime& processes = plane->options_.processes ? *plane->options_.processes() : plane->stand_in_;
   plane->usage_ = std::make_unique<UsageMeter>(clock, *plane->cache_, processes);
-  ControllerSettings settings{*plane->catalog_, plane->options_.ca_certificate};
-  settings.pod_usage = [meter = plane->usage_.get()](std::vector<ObjectPtr> pods) {
-    return Measure(meter, std::move(pods));
+  PodUsageSource pod_usage = [meter = plane->usage_.get()](std::vector<std::string> uids) {
+    return meter->Usages(std::move(uids));
   };
+  const ControllerSettings settings{*plane->catalog_, plane->options_.ca_certificate, std::move(pod_usage)};
   for (const ControllerRow& row : AllControllers()) {
     const RuntimeContext context = plane->ContextFor(row.name);
     plane->controllers_.push_back(std::make_unique<Controller>(context, row.make(context, settings)));

@@ -85,12 +85,12 @@ class ControlPlane {
   BootstrapAddresses addresses_;
   std::vector<std::unique_ptr<Client>> clients_;
   std::unique_ptr<Client> client_;
+  std::unique_ptr<UsageMeter> usage_;
   std::vector<std::unique_ptr<Controller>> controllers_;
   SimulatedRuntime simulated_;
   SimulatedRuntime stand_in_;  // for options_.processes when there is none
   std::unique_ptr<Scheduler> scheduler_;
   std::unique_ptr<NodeAgentPool> agents_;
-  std::unique_ptr<UsageMeter> usage_;
   std::unique_ptr<ServiceNetwork> network_;
   Clock::TimerId compaction_ = 0;
 };

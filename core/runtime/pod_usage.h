@@ -8,25 +8,24 @@
 
 #include "core/runtime/task.h"
 #include "core/runtime/time.h"
-#include "store/object.h"
 
 namespace wherry {
 
-// What the containers of a pod were measured to use, as the autoscaler looks at it.
-struct MeasuredContainer {
+// What the containers of a pod use, as metrics.k8s.io and the autoscaler know it.
+struct ContainerUsage {
   std::string name;
   int64_t cpu_nanocores = 0;  // over the window
   int64_t memory_bytes = 0;   // the working set at `at`
 };
-struct MeasuredPod {
+struct PodUsage {
   Time at{};           // the end of the window
   Duration window{0};  // what cpu_nanocores is an average over
-  std::vector<MeasuredContainer> containers;
+  std::vector<ContainerUsage> containers;
 };
 
 // Usage by pod uid; pods that nothing is known of (yet) are left out. This is no state of the cluster and never stored:
 // who runs the pods measures it when somebody asks. Control thread only.
-using MeasuredPods = std::map<std::string, MeasuredPod>;
-using PodUsageSource = std::function<Task<MeasuredPods>(std::vector<ObjectPtr> pods)>;
+using PodUsages = std::map<std::string, PodUsage>;
+using PodUsageSource = std::function<Task<PodUsages>(std::vector<std::string> pod_uids)>;
 
 }  // namespace wherry

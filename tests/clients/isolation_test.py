@@ -131,6 +131,11 @@ def run(version, program, server, user):
     for level in classes:
         wait_until(lambda: kubectl.ok("logs", f"reader-{level}") == "hellohello\n", f"{level} reads its configuration")
 
+        out = kubectl.ok("exec", f"reader-{level}", "--", "sh", "-c", "cat /etc/app/greeting /data/file; hostname; cat /proc/1/comm")
+        name, first = out.splitlines()[1:]
+        assert out.startswith("helloown\n"), out
+        assert (name == "reader-sandbox" and first == "wherry-init") == (level == "sandbox"), out
+
     # Five servers on one port of one machine.
     kubectl.ok("apply", "-f", "-", stdin=SERVERS)
     kubectl.ok("wait", "--for=condition=Available", "deployment/web", "--timeout=30s")

@@ -3,6 +3,7 @@
 #
 #   tests/clients/run.sh WHERRY CLIENT      kubectl, tutorials, rollout, storage, services, streams, policy, pods, isolation,
 #                                           python, node, kill9, soak or examples
+#                                           python, node, kill9, soak or examples
 #
 # kubectl: Debian's own (build/tools, by tests/setup.sh), those of $WHERRY_KUBECTLS (colon-separated) and the one on PATH.
 # Exit status 77 = the client is not on this machine.

@@ -218,9 +218,9 @@ Task<std::vector<ContainerState>> ProcessRuntime::List() {
   co_return result;
 }
 
-Task<std::vector<ContainerUsage>> ProcessRuntime::Usage() {
+Task<std::vector<ContainerReading>> ProcessRuntime::Usage() {
   const auto link = link_;
-  std::vector<ContainerUsage> result;
+  std::vector<ContainerReading> result;
   if (link->warden_version() != 0 && link->warden_version() < warden::kConfinementVersion) co_return result;
   std::function<void(Link::Answer)> start = [link](Link::Answer answer) {
     link->Call(MessageType::kUsage, "", "", std::move(answer));

@@ -41,7 +41,7 @@ class ProcessRuntime : public ContainerRuntime {
   Task<Result<UniqueFd>> Attach(AttachSpec spec) override;
   Task<Status> CloseStdin(std::string container_id) override;
   Task<std::vector<ContainerState>> List() override;
-  Task<std::vector<ContainerUsage>> Usage() override;
+  Task<std::vector<ContainerReading>> Usage() override;
   // Also called for ended containers found on connecting that this object has not reported yet.
   void set_on_exit(std::function<void(const ContainerState&)> on_exit) override;
   void set_on_note(std::function<void(const ContainerState&)> on_note) override;

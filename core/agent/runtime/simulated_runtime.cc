@@ -169,8 +169,8 @@ Task<Status> SimulatedRuntime::StopExec(std::string exec_id) {
   co_return Status();
 }
 
-Task<std::vector<ContainerUsage>> SimulatedRuntime::Usage() {
-  std::vector<ContainerUsage> usages;
+Task<std::vector<ContainerReading>> SimulatedRuntime::Usage() {
+  std::vector<ContainerReading> usages;
   const Time now = clock_.Now();
   for (const auto& [id, entry] : containers_) {
     if (!entry.state.running) continue;

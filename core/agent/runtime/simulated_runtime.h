@@ -28,7 +28,7 @@ class SimulatedRuntime : public ContainerRuntime {
   Task<Status> StopExec(std::string exec_id) override;
   Task<std::vector<ContainerState>> List() override;
   // What their behaviour says: "cpu" all the time, and "memory".
-  Task<std::vector<ContainerUsage>> Usage() override;
+  Task<std::vector<ContainerReading>> Usage() override;
   void set_on_exit(std::function<void(const ContainerState&)> on_exit) override { on_exit_ = std::move(on_exit); }
 
   // What execs answer; by default exit code 0 at once. The handler may sleep on the clock; StopExec resolves the exec

@@ -116,7 +116,7 @@ struct ProcessState {
   bool oom_killed = false;
 };
 
-// The plain form of ContainerUsage.
+// The plain form of ContainerReading.
 struct ProcessUsage {
   std::string id;
   int64_t started_at = 0;

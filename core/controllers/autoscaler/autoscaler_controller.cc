@@ -202,8 +202,10 @@ class Autoscalers : public std::enable_shared_from_this<Autoscalers> {
     if (!plain_map) selects = LabelSelector::FromJson(selector);
     std::vector<ObjectPtr> pods;
     if (selects.ok() && !selects->empty()) pods = PodsMatching(context_.client.cache(), target->ns(), *selects);
-    MeasuredPods usages;
-    if (usage_) usages = co_await usage_(pods);
+    std::vector<std::string> uids;
+    for (const ObjectPtr& pod : pods) uids.push_back(pod->uid());
+    PodUsages usages;
+    if (usage_) usages = co_await usage_(std::move(uids));
 
     std::vector<ScaledPod> scaled;
     for (const ObjectPtr& pod : pods) {

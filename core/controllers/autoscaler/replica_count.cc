@@ -38,14 +38,14 @@ Standing StandingOf(const ScaledPod& pod, bool cpu, Time now) {
   return unready ? Standing::kUnready : Standing::kReady;
 }
 
-int64_t MilliOf(const MeasuredContainer& usage, const std::string& resource) {
+int64_t MilliOf(const ContainerUsage& usage, const std::string& resource) {
   return resource == "cpu" ? usage.cpu_nanocores / kNanoPerMilli : usage.memory_bytes * 1000;
 }
 
 Result<int64_t> UsedMilli(const ScaledPod& pod, const ResourceMetric& metric) {
   int64_t used = 0;
   bool found = metric.container.empty();
-  for (const MeasuredContainer& usage : pod.usage->containers) {
+  for (const ContainerUsage& usage : pod.usage->containers) {
     if (!metric.container.empty() && usage.name != metric.container) continue;
     used += MilliOf(usage, metric.resource);
     found = true;

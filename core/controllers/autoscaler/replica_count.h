@@ -40,7 +40,7 @@ struct ResourceMetric {
 
 struct ScaledPod {
   const ScaledPodView* view;
-  const MeasuredPod* usage;  // null: nothing is known of it
+  const PodUsage* usage;  // null: nothing is known of it
 };
 
 // How far the ratio of usage to target may be off 1 without anything being done.

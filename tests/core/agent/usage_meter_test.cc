@@ -13,11 +13,11 @@ namespace {
 class TellingRuntime : public SimulatedRuntime {
  public:
   using SimulatedRuntime::SimulatedRuntime;
-  Task<std::vector<ContainerUsage>> Usage() override {
+  Task<std::vector<ContainerReading>> Usage() override {
     ++asked;
     co_return usages;
   }
-  std::vector<ContainerUsage> usages;
+  std::vector<ContainerReading> usages;
   int asked = 0;
 };
 
@@ -38,15 +38,15 @@ TEST_CASE("CPU is the mean since the last measurement, and one is kept for ten s
       co_return true;
     };
     a.cluster.Run(refresh(&meter));
-    PodUsage usage;
-    return meter.Read(pod, &usage) ? usage : PodUsage();
+    PodMeasurement usage;
+    return meter.Read(pod, &usage) ? usage : PodMeasurement();
   };
   CHECK(read().containers.empty());  // nothing is known of it
   a.cluster.Advance(std::chrono::seconds(10));
   const Time start = a.cluster.clock().Now() - std::chrono::seconds(20);
   const std::string id = StringAt(*pod->json(), "metadata.uid") + "/app/0";
   runtime.usages = {{id, start, std::chrono::seconds(5), 1 << 20, 1}};
-  PodUsage usage = read();
+  PodMeasurement usage = read();
   REQUIRE(usage.containers.size() == 1);
   CHECK(usage.containers[0].name == "app");
   CHECK(usage.containers[0].nano_cpu == 250'000'000);  // 5 s of 20
@@ -70,7 +70,7 @@ TEST_CASE("simulated pods take what their annotations say at the moment") {
   a.AddPod("web", "s");
   a.cluster.Settle();
   UsageMeter meter(a.cluster.clock(), a.cluster.plane().cache(), a.processes);
-  PodUsage usage;
+  PodMeasurement usage;
   ObjectPtr pod = a.cluster.Get(resources::kPods, "default", "web");
   REQUIRE(meter.Read(pod, &usage));
   REQUIRE(usage.containers.size() == 1);
@@ -79,10 +79,46 @@ TEST_CASE("simulated pods take what their annotations say at the moment") {
   pod = a.cluster.Update(pod, [](Json& object) {
     object["metadata"]["annotations"]["wherry.dev/simulate"] = R"({"containers":{"app":{"cpu":"2"}}})";
   });
-  PodUsage busy;
+  PodMeasurement busy;
   REQUIRE(meter.Read(pod, &busy));
   CHECK(busy.containers[0].nano_cpu == 2'000'000'000);
   CHECK(busy.containers[0].memory_bytes == 1 << 20);
+}
+
+TEST_CASE("an autoscaler follows what simulated pods take") {
+  TestCluster cluster;
+  cluster.AddNode("n");
+  const auto load = [](const char* cpu) { return std::string(R"({"cpu":")") + cpu + R"("})"; };
+  Json pods = {
+      {"metadata", {{"labels", {{"app", "web"}}}, {"annotations", {{"wherry.dev/simulate", load("90m")}}}}},
+      {"spec",
+       {{"containers",
+         Json::array({{{"name", "app"}, {"image", "app"}, {"resources", {{"requests", {{"cpu", "100m"}}}}}}})}}}};
+  cluster.Create({{"apiVersion", "apps/v1"},
+                  {"kind", "Deployment"},
+                  {"metadata", {{"name", "web"}, {"namespace", "default"}}},
+                  {"spec", {{"replicas", 1}, {"selector", {{"matchLabels", {{"app", "web"}}}}}, {"template", pods}}}});
+  cluster.Create(
+      {{"apiVersion", "autoscaling/v2"},
+       {"kind", "HorizontalPodAutoscaler"},
+       {"metadata", {{"name", "web"}, {"namespace", "default"}}},
+       {"spec",
+        {{"scaleTargetRef", {{"apiVersion", "apps/v1"}, {"kind", "Deployment"}, {"name", "web"}}},
+         {"minReplicas", 1},
+         {"maxReplicas", 3},
+         {"metrics",
+          Json::array({{{"type", "Resource"},
+                        {"resource",
+                         {{"name", "cpu"}, {"target", {{"type", "Utilization"}, {"averageUtilization", 45}}}}}}})}}}});
+  const auto replicas = [&] { return cluster.Document(resources::kDeployments, "default", "web")["spec"]["replicas"]; };
+  CHECK(replicas() == 1);
+  cluster.Advance(std::chrono::minutes(3));
+  CHECK(replicas() == 3);  // each takes twice the target, however many there are
+  for (const ObjectPtr& pod : cluster.List(resources::kPods, "default")) {
+    cluster.Update(pod, [&](Json& object) { object["metadata"]["annotations"]["wherry.dev/simulate"] = load("10m"); });
+  }
+  cluster.Advance(std::chrono::minutes(10));
+  CHECK(replicas() == 1);
 }
 
 }  // namespace wherry

@@ -43,7 +43,7 @@ TEST_CASE("every kind is what API clients know it by") {
   const char* const expected[] = {
       "pods Pod po nsu status,binding,eviction,log",
       "namespaces Namespace ns su status,finalize",
-      "nodes Node no su status",
+      "nodes Node no su status,proxy",
       "configmaps ConfigMap cm nu ",
       "secrets Secret  nu ",
       "serviceaccounts ServiceAccount sa nu ",
@@ -68,6 +68,7 @@ TEST_CASE("every kind is what API clients know it by") {
       "poddisruptionbudgets.policy PodDisruptionBudget pdb nsg status",
       "storageclasses.storage.k8s.io StorageClass sc u ",
       "priorityclasses.scheduling.k8s.io PriorityClass pc gu ",
+      "runtimeclasses.node.k8s.io RuntimeClass  u ",
       "leases.coordination.k8s.io Lease  nc ",
       "endpointslices.discovery.k8s.io EndpointSlice  ngu ",
       "images.wherry.dev Image  sgu status",

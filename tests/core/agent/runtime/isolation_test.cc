@@ -287,10 +287,10 @@ TEST_CASE("what containers take is told, and belongs to the right one") {
   ProcessHost host(Nobody());
   host.Start(host.Shell("busy", "while :; do :; done"));
   host.Start(host.Shell("idle", "exec sleep 1000"));
-  std::map<std::string, ContainerUsage> usages;
+  std::map<std::string, ContainerReading> usages;
   REQUIRE(host.Until([&] {
     usages.clear();
-    for (ContainerUsage& usage : host.Run<std::vector<ContainerUsage>>(host.runtime().Usage()))
+    for (ContainerReading& usage : host.Run<std::vector<ContainerReading>>(host.runtime().Usage()))
       usages[usage.id] = usage;
     return usages["busy"].cpu > std::chrono::milliseconds(200);
   }));

@@ -31,16 +31,16 @@ struct ScaledCluster : ControllerCluster {
                                                {"resources", {{"requests", {{"cpu", "100m"}}}}}}})}}}}}}}});
     RunPods();
     Start("autoscaler", [this](RuntimeContext context) {
-      return HorizontalPodAutoscalerController(context,
-                                               [this](std::vector<ObjectPtr> pods) { return Usage(std::move(pods)); });
+      return HorizontalPodAutoscalerController(
+          context, [this](std::vector<std::string> uids) { return Usage(std::move(uids)); });
     });
   }
 
   // Each pod uses `milli` of a CPU.
-  Task<MeasuredPods> Usage(std::vector<ObjectPtr> pods) {
-    MeasuredPods out;
+  Task<PodUsages> Usage(std::vector<std::string> uids) {
+    PodUsages out;
     if (measured) {
-      for (const ObjectPtr& pod : pods) out[pod->uid()] = {clock().Now(), 15s, {{"main", milli * 1'000'000, 1 << 20}}};
+      for (const std::string& uid : uids) out[uid] = {clock().Now(), 15s, {{"main", milli * 1'000'000, 1 << 20}}};
     }
     co_return out;
   }

@@ -53,7 +53,7 @@ class World {
 
  private:
   std::list<ScaledPodView> views_;
-  std::list<MeasuredPod> usages_;
+  std::list<PodUsage> usages_;
   std::vector<ScaledPod> pods_;
 };
 
