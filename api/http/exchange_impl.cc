@@ -34,7 +34,7 @@ void ExchangeImpl::set_on_close(std::function<void()> on_close) {
     });
     return;
   }
-  connection_->Watch();
+  if (mode_ != Mode::kRaw) connection_->Watch();  // who reads the raw stream sees its end himself
 }
 
 void ExchangeImpl::NotifyClosed() {

@@ -27,6 +27,7 @@
 #include "api/rest/api.h"
 #include "api/server/log_handler.h"
 #include "api/server/startup_memory.h"
+#include "api/server/stream_handlers.h"
 #include "core/agent/pod_volumes.h"
 #include "core/agent/runtime/process_runtime.h"
 #include "core/agent/simulation.h"
@@ -402,6 +403,7 @@ Result<std::unique_ptr<Cluster>> Cluster::Open(ClusterOptions options) {
   state->api = std::make_unique<Api>(state->plane->registry(), state->io.get_executor(), std::move(api));
   AddBuiltInSubresources(*state->api, state->plane->registry());
   AddLogHandler(*state->api, *state->plane);
+  AddStreamHandlers(*state->api, *state->plane, state->io.get_executor(), *state->clock);
   state->api->AddReadyCheck("ping", [] { return true; });
   state->api->AddReadyCheck("bootstrap", [self] { return self->bootstrapped; });
 

@@ -104,26 +104,35 @@ int AttemptOf(const std::string& container_id) { return std::atoi(container_id.c
 
 }  // namespace
 
-Result<LogTarget> FindLog(const Json& pod, const std::string& asked, bool previous) {
-  LogTarget target;
+Result<std::string> ChooseContainer(const Json& pod, const std::string& asked) {
   const std::string pod_name = StringAt(pod, "metadata.name");
-  const std::vector<std::string> main = Names(pod, "containers"), init = Names(pod, "initContainers");
-  target.container = asked;
+  const std::vector<std::string> main = Names(pod, "containers"), init = Names(pod, "initContainers"),
+                                 ephemeral = Names(pod, "ephemeralContainers");
+  std::string chosen = asked;
   if (asked.empty()) {
     const Json* annotations = FindPath(pod, "metadata.annotations");
     if (annotations && annotations->is_object())
-      target.container = annotations->value("kubectl.kubernetes.io/default-container", "");
-    if (target.container.empty() && main.size() == 1) target.container = main.front();
-    if (target.container.empty()) {
+      chosen = annotations->value("kubectl.kubernetes.io/default-container", "");
+    if (chosen.empty() && main.size() == 1) chosen = main.front();
+    if (chosen.empty()) {
       std::string message =
           "a container name must be specified for pod " + pod_name + ", choose one of: " + Bracketed(main);
       if (!init.empty()) message += " or one of the init containers: " + Bracketed(init);
       return Status::BadRequest(message);
     }
   }
-  const bool known = std::find(main.begin(), main.end(), target.container) != main.end() ||
-                     std::find(init.begin(), init.end(), target.container) != init.end();
-  if (!known) return Status::BadRequest("container " + target.container + " is not valid for pod " + pod_name);
+  for (const auto* names : {&main, &init, &ephemeral}) {
+    if (std::find(names->begin(), names->end(), chosen) != names->end()) return chosen;
+  }
+  return Status::BadRequest("container " + chosen + " is not valid for pod " + pod_name);
+}
+
+Result<LogTarget> FindLog(const Json& pod, const std::string& asked, bool previous) {
+  LogTarget target;
+  const std::string pod_name = StringAt(pod, "metadata.name");
+  Result<std::string> chosen = ChooseContainer(pod, asked);
+  if (!chosen.ok()) return chosen.status();
+  target.container = std::move(*chosen);
   if (StringAt(pod, "spec.nodeName").empty()) {
     target.empty = true;
     return target;

@@ -35,6 +35,10 @@ struct LogTarget {
   bool empty = false;  // there is nothing yet: a pod that no node has
 };
 
+// The name of the container that is meant: `asked`, or the pod's only or default one. kBadRequest when there are
+// several or it has none of that name.
+Result<std::string> ChooseContainer(const Json& pod, const std::string& asked);
+
 // Finds the run, from the pod's status, as the kubelet and the API server decide it. kBadRequest: no container named
 // though there are several (`a container name must be specified for pod p, choose one of: [a b]`), no such container,
 // one that has not started (`container "c" in pod "p" is waiting to start: ContainerCreating`), no previous run.

@@ -15,6 +15,7 @@
 #include "core/agent/node_status.h"
 #include "core/agent/pod_worker.h"
 #include "core/agent/runtime/simulated_runtime.h"
+#include "core/agent/stream_targets.h"
 #include "core/runtime/controller.h"
 
 namespace wherry {
@@ -58,6 +59,13 @@ class NodeAgentPool {
   // The log of a container of `pod`, "" = its only or default one. Errors as FindLog's. The stream must not outlive the
   // pool.
   Result<std::unique_ptr<LogStream>> OpenLog(const ObjectPtr& pod, const std::string& container, LogOptions options);
+
+  // The running container of `pod` that a stream is asked for, "" = its only or default one. `purpose` as in "cannot
+  // exec in a container in a completed pod". Errors: kBadRequest as OpenLog, kNotFound when it does not run.
+  Result<ContainerTarget> FindContainer(const ObjectPtr& pod, const std::string& container,
+                                        const std::string& purpose) const;
+  // Where the ports of `pod` are served. kBadRequest when it does not run.
+  Result<AddressTarget> FindAddress(const ObjectPtr& pod) const;
 
   size_t node_count() const { return nodes_.size(); }
   size_t pod_count() const { return workers_.size(); }
