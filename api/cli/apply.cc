@@ -9,10 +9,10 @@
 #include "api/cli/commands.h"
 #include "api/cli/common.h"
 #include "api/cli/discovery.h"
-#include "api/manifests/manifest.h"
-#include "api/manifests/merge.h"
 #include "api/cli/placement.h"
 #include "api/cli/readiness.h"
+#include "api/manifests/manifest.h"
+#include "api/manifests/merge.h"
 
 namespace wherry {
 namespace cli {

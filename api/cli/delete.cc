@@ -9,8 +9,8 @@
 #include "api/cli/commands.h"
 #include "api/cli/common.h"
 #include "api/cli/discovery.h"
-#include "api/manifests/manifest.h"
 #include "api/cli/placement.h"
+#include "api/manifests/manifest.h"
 
 namespace wherry {
 namespace cli {

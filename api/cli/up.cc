@@ -89,8 +89,9 @@ void AddUpCommand(CLI::App& app, int* exit_code) {
                  "the data directory, and kept)");
   up->add_flag("--services,!--no-services", flags->cluster.serve_services,
                "serve Services: cluster IPs, node ports and DNS (the default)");
-  up->add_option("--manifests", flags->cluster.manifests,
-                 "a directory of manifests to keep the cluster in step with: applied at start and whenever they change");
+  up->add_option(
+      "--manifests", flags->cluster.manifests,
+      "a directory of manifests to keep the cluster in step with: applied at start and whenever they change");
   up->add_option("--durability", flags->durability,
                  "full: fsync every commit; normal: survive a crash of the process; memory: for tests")
       ->capture_default_str()

@@ -155,7 +155,8 @@ Task<> Forwarder::Connect(std::shared_ptr<Pair> pair) {
   if (pod.ok() && !pair->closed) {
     pair->pod = std::move(*pod);
     Launch(ToPod(pair));
-    if (!pair->early.empty()) co_await pair->pod->writer.Push(std::exchange(pair->early, {}));
+    std::string early = std::exchange(pair->early, std::string());
+    if (!early.empty()) co_await pair->pod->writer.Push(std::move(early));
     if (pair->client_done) pair->pod->writer.End();
     co_await FromPod(pair);
   } else if (!pair->closed) {
