@@ -215,12 +215,11 @@ class Builder {
         }
       }
     }
-    if (mounted_) return {};
-    if (!mounts_.empty()) {
+    if (!mounted_ && !mounts_.empty()) {
       built_.notes.push_back("volumes of container " + name_ +
                              " are not at their mountPath, WHERRY_VOLUME_... say where: " + options_.no_mounts);
     }
-    NoteReadOnlyClaims();
+    if (!mounted_) NoteReadOnlyClaims();
     AddTerminationFile();
     translate_ = Annotation(kTranslateKey) != "false" && !mounts_.empty();
     if (!translate_) return {};
@@ -234,7 +233,8 @@ class Builder {
     return {};
   }
 
-  // What the container leaves there is read when it has ended.
+  // What the container leaves there is read when it has ended. In the sandbox, or outside of /dev, the file is at its
+  // place; a view of /dev for this alone would cost every container a namespace, so there the path is replaced instead.
   void AddTerminationFile() {
     MakeTerminationFile(directory_);
     const std::string file = TerminationFile(directory_).string();
@@ -242,7 +242,9 @@ class Builder {
     const std::string path = StringAt(container_, "terminationMessagePath", "/dev/termination-log");
     const auto shorter = std::find_if(mounts_.begin(), mounts_.end(),
                                       [&](const auto& mount) { return mount.first.size() < path.size(); });
-    mounts_.emplace(shorter, path, file);
+    const bool at_its_place = sandbox_ || (mounted_ && !path.starts_with("/dev/"));
+    if (at_its_place) built_.spec.confinement.mounts.push_back({file, path, false});
+    mounts_.emplace(shorter, path, at_its_place ? path : file);
   }
 
   // Nothing is mounted, so nothing keeps a process from writing where it should only read.
@@ -329,7 +331,7 @@ class Builder {
       return ContainerRefusal("CreateContainerError",
                               "cannot give " + directory_.string() + " to user " + std::to_string(runs_as));
     }
-    return GiveToGroup(pod_, site_.volumes);
+    return {};
   }
 
   // What is mounted besides the volumes. A volume that is the host's at its own place needs nothing.

@@ -138,42 +138,6 @@ Status PlanSystemCalls(const Json& pod, const Json& container, warden::Confineme
   return {};
 }
 
-Status GiveFile(int directory, const char* name, gid_t group);
-
-// Everything in an open directory; links are not followed.
-Status GiveDirectory(int directory, gid_t group) {
-  std::error_code error;
-  std::vector<std::string> names;
-  for (const auto& entry : fs::directory_iterator("/proc/self/fd/" + std::to_string(directory), error))
-    names.push_back(entry.path().filename());
-  for (const std::string& name : names) {
-    const Status given = GiveFile(directory, name.c_str(), group);
-    if (!given.ok()) return given;
-  }
-  return {};
-}
-
-Status GiveFile(int directory, const char* name, gid_t group) {
-  const int fd = openat(directory, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
-  if (fd < 0) return {};  // gone meanwhile
-  struct stat info {};
-  Status status;
-  if (fstat(fd, &info) == 0 && !S_ISLNK(info.st_mode)) {
-    const bool is_directory = S_ISDIR(info.st_mode);
-    const mode_t mode = (info.st_mode & 07777) | (is_directory ? 02770 : 0660);
-    const std::string path = "/proc/self/fd/" + std::to_string(fd);
-    if (fchownat(fd, "", static_cast<uid_t>(-1), group, AT_EMPTY_PATH) != 0 || chmod(path.c_str(), mode) != 0)
-      status = Impossible("fsGroup " + std::to_string(group) + ": " + name + ": " + std::strerror(errno));
-    if (status.ok() && is_directory) {
-      const int inner = openat(directory, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-      if (inner >= 0) status = GiveDirectory(inner, group);
-      if (inner >= 0) close(inner);
-    }
-  }
-  close(fd);
-  return status;
-}
-
 int64_t Limit(const Json& container, const char* resource, bool milli) {
   const Json* limits = FindPath(container, "resources.limits");
   if (!limits || !limits->is_object() || !limits->contains(resource)) return 0;
@@ -289,18 +253,6 @@ void PlanLimits(const Json& container, warden::Confinement& confinement) {
   confinement.cpu_limit = Limit(container, "cpu", true);
   if (confinement.sandbox)
     confinement.scratch_bytes = static_cast<uint64_t>(Limit(container, "ephemeral-storage", false));
-}
-
-Status GiveToGroup(const Json& pod, const std::map<std::string, std::string>& volumes) {
-  const int64_t group = IntAt(pod, "spec.securityContext.fsGroup", -1);
-  if (group < 0 || geteuid() != 0) return {};  // an ordinary user's pods all own their volumes
-  for (const Json& volume : ListAt(pod, "spec.volumes")) {
-    const auto place = volumes.find(StringAt(volume, "name"));
-    if (place == volumes.end() || Has(volume, "hostPath")) continue;
-    const Status given = GiveFile(AT_FDCWD, place->second.c_str(), static_cast<gid_t>(group));
-    if (!given.ok()) return given;
-  }
-  return {};
 }
 
 }  // namespace wherry

@@ -12,7 +12,7 @@
 namespace wherry {
 
 // How a pod's containers are kept apart from their machine: what its RuntimeClass, volumeMounts and securityContexts
-// come to in a ContainerSpec. Pure but for fsGroup and the files of /etc.
+// come to in a ContainerSpec. Pure but for the files of /etc.
 
 // The isolation level that a pod's RuntimeClass names: "host" (also without one) or "sandbox". A refusal when its
 // handler is neither, or the class is gone.
@@ -34,8 +34,5 @@ Status PlanSecurity(const Json& pod, const Json& container, AgentUser agent, int
 
 // cpu and memory limits of a container, and what it may write.
 void PlanLimits(const Json& container, warden::Confinement& confinement);
-
-// spec.securityContext.fsGroup: gives the volumes that have no owner of their own to the group, as root.
-Status GiveToGroup(const Json& pod, const std::map<std::string, std::string>& volumes);
 
 }  // namespace wherry

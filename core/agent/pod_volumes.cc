@@ -9,6 +9,7 @@
 #include <nlohmann/json.hpp>
 
 #include "core/agent/claimed_volumes.h"
+#include "core/agent/group_ownership.h"
 #include "core/kinds/resources.h"
 #include "core/kinds/storage_view.h"
 #include "core/runtime/object_view.h"
@@ -62,23 +63,6 @@ Status MakeEmptyDir(const fs::path& directory) {
   if (error) return Status(Reason::kInvalid, "mkdir " + directory.string() + ": " + error.message());
   chmod(directory.c_str(), 0777);  // as the kubelet: whoever the pod runs as may write
   return {};
-}
-
-// fsGroup: the group may read and write what is there, and owns what will be made there.
-void GiveDirectory(const fs::path& directory, int64_t group) {
-  const auto give = [group](const fs::path& path) {
-    struct stat info {};
-    if (lstat(path.c_str(), &info) != 0 || S_ISLNK(info.st_mode)) return;
-    if (lchown(path.c_str(), static_cast<uid_t>(-1), static_cast<gid_t>(group)) != 0) return;
-    chmod(path.c_str(), (info.st_mode & 07777) | (S_ISDIR(info.st_mode) ? 02770 : 0660));
-  };
-  struct stat top {};
-  // What was given before is not walked through again.
-  if (stat(directory.c_str(), &top) == 0 && top.st_gid == static_cast<gid_t>(group) && (top.st_mode & 02770) == 02770)
-    return;
-  std::error_code error;
-  for (const auto& entry : fs::recursive_directory_iterator(directory, error)) give(entry.path());
-  give(directory);
 }
 
 ProjectionOptions HowToWrite(const Json& pod, const std::string& volume, int64_t group) {
@@ -150,7 +134,8 @@ Result<std::string> PodVolumes::PrepareOne(const EnvSources& sources, const Json
     const Status checked = CheckHostPath(claimed->path, claimed->host_path_type);
     if (!checked.ok()) return Refusal(name, checked.message());
     if (access(claimed->path.c_str(), F_OK) != 0) return Refusal(name, "path \"" + claimed->path + "\" does not exist");
-    if (group >= 0) GiveDirectory(claimed->path, group);
+    const Status given = group >= 0 ? GiveTreeToGroup(claimed->path, group) : Status();
+    if (!given.ok()) return Refusal(name, given.message());
     return std::move(claimed->path);
   }
   if (!IsInside(name)) return Refusal(name, "invalid name");
@@ -158,7 +143,8 @@ Result<std::string> PodVolumes::PrepareOne(const EnvSources& sources, const Json
     const fs::path directory = EmptyDir(volume);
     const Status made = MakeEmptyDir(directory);
     if (!made.ok()) return Refusal(name, made.message());
-    if (group >= 0) GiveDirectory(directory, group);
+    const Status given = group >= 0 ? GiveTreeToGroup(directory, group) : Status();
+    if (!given.ok()) return Refusal(name, given.message());
     return directory.string();
   }
   if (!IsProjection(volume)) {

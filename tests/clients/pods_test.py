@@ -182,6 +182,11 @@ spec:
         self.apply(pod("words", "echo so long > /dev/termination-log; exit 3", "", "restartPolicy: Never"))
         self.apply(pod("logged", "echo out of cheese; exit 4", "terminationMessagePolicy: FallbackToLogsOnError",
                        "restartPolicy: Never"))
+        # Written by a program whose own text names the path: in the sandbox the file is there.
+        self.apply(pod("boxed", "cd /dev; echo farewell > termination-log; exit 5", "",
+                       "runtimeClassName: sandbox\n  restartPolicy: Never"))
+        self.described("boxed", r"Message:\s+farewell", r"Exit Code:\s+5")
+        self.kubectl.ok("delete", "pod", "boxed")
         self.described("words", r"Reason:\s+Error", r"Message:\s+so long", r"Exit Code:\s+3")
         self.described("logged", r"Message:\s+out of cheese", r"Exit Code:\s+4")
         self.kubectl.ok("delete", "pod", "words", "logged")

@@ -51,8 +51,8 @@ enum class MessageType : uint8_t {
   kAttach = 19,       // server: AttachRequest
   kAttachReply = 20,  // warden: AttachReply, with the end of the container's stdin if it has one
   kCloseStdin = 21,   // server: container id; reply kDone
-  kUsage = 40,       // server: empty
-  kUsageReply = 41,  // warden: usages of what runs
+  kUsage = 40,        // server: empty
+  kUsageReply = 41,   // warden: usages of what runs
 };
 
 struct Frame {

@@ -447,7 +447,8 @@ TEST_CASE("a container is built from pod, image and site") {
     CHECK(confinement.hidden == std::vector<std::string>{dir.path.string()});
     std::vector<std::string> targets;
     for (const warden::Mount& mount : confinement.mounts) targets.push_back(mount.target);
-    std::vector<std::string> wanted = {"/etc/hostname", "/etc/hosts", "/etc/resolv.conf", site.directory / "app"};
+    std::vector<std::string> wanted = {"/dev/termination-log", "/etc/hostname", "/etc/hosts", "/etc/resolv.conf",
+                                       site.directory / "app"};
     std::sort(wanted.begin(), wanted.end());
     CHECK(targets == wanted);
     CHECK(ReadAll(site.directory / "etc/hosts") ==
