@@ -411,9 +411,9 @@ std::shared_ptr<KindCatalog> CatalogBuilder::Finish() {
   for (const auto& [kind, of] : views_) {
     const size_t dot = of.rfind('.');
     const Package& package = packages_.at(of.substr(0, dot));
-    const auto stored = std::find_if(catalog_->kinds_.begin(), catalog_->kinds_.end(), [&](const auto& other) {
-      return other->gvk == GroupVersionKind{package.group, package.version, of.substr(dot + 1)};
-    });
+    const GroupVersionKind wanted{package.group, package.version, of.substr(dot + 1)};
+    const auto stored = std::find_if(catalog_->kinds_.begin(), catalog_->kinds_.end(),
+                                     [&wanted](const auto& other) { return other->gvk == wanted; });
     if (stored == catalog_->kinds_.end()) throw std::invalid_argument("storage " + of + " is not a kind");
     kind->storage = stored->get();
     kind->resource = kind->storage->resource;
