@@ -1,5 +1,6 @@
 #include "store/object.h"
 
+#include <algorithm>
 #include <array>
 #include <cassert>
 #include <nlohmann/json.hpp>
@@ -10,13 +11,30 @@ std::string ObjectKey::ToString() const { return resource + " " + (ns.empty() ? 
 
 namespace {
 
-// Invalid UTF-8 becomes U+FFFD rather than an exception: what is stored can always be served.
-std::string Dump(const Json& value) { return value.dump(-1, ' ', false, Json::error_handler_t::replace); }
+// Text that JSON holds as it is. dump() has a price of its own for each call, and most members are one short string.
+bool IsPlain(std::string_view text) {
+  return std::all_of(text.begin(), text.end(), [](char c) { return c >= ' ' && c < 0x7f && c != '"' && c != '\\'; });
+}
+
+void Append(std::string& out, const Json& value) {
+  const auto* text = value.get_ptr<const std::string*>();
+  if (text != nullptr && IsPlain(*text)) {
+    out.append(1, '"').append(*text).push_back('"');
+    return;
+  }
+  // Invalid UTF-8 becomes U+FFFD rather than an exception: what is stored can always be served.
+  out.append(value.dump(-1, ' ', false, Json::error_handler_t::replace));
+}
 
 void AppendMember(std::string& out, const std::string& key, const Json& value) {
   if (out.back() != '{') out.push_back(',');
-  out.append(Dump(Json(key))).push_back(':');
-  out.append(Dump(value));
+  if (IsPlain(key)) {
+    out.append(1, '"').append(key).push_back('"');
+  } else {
+    Append(out, Json(key));
+  }
+  out.push_back(':');
+  Append(out, value);
 }
 
 }  // namespace
