@@ -41,6 +41,16 @@ bool PatchNamesRevision(PatchType type, const Json& patch) {
   return false;
 }
 
+// A copy but for one member.
+Json Without(const Json& object, std::string_view member) {
+  Json out = Json::object();
+  auto& members = out.get_ref<Json::object_t&>();
+  for (auto it = object.begin(); it != object.end(); ++it) {
+    if (it.key() != member) members.emplace_hint(members.end(), it.key(), *it);
+  }
+  return out;
+}
+
 const Kind& StoredKind(const Kind& kind) { return kind.storage ? *kind.storage : kind; }
 
 }  // namespace
@@ -180,13 +190,9 @@ Task<Result<ObjectPtr>> Registry::Change(const Kind& kind, std::string ns, std::
     std::vector<std::shared_ptr<void>> held;
     if (subresource == "status") {
       // A status write is the stored object with another status, whatever else the body says.
-      Json next = *old;
+      Json next = Without(*old, "status");
       next["metadata"].erase("resourceVersion");
-      if (auto it = object.find("status"); it != object.end()) {
-        next["status"] = std::move(*it);
-      } else {
-        next.erase("status");
-      }
+      if (auto it = object.find("status"); it != object.end()) next["status"] = std::move(*it);
       object = std::move(next);
       ApplyDefaults(stored, object);
     } else if (subresource == "finalize") {
@@ -268,10 +274,11 @@ Task<Result<ObjectPtr>> Registry::Update(const Kind& kind, std::string ns, std::
   }
   if (kind.storage) object = kind.hooks.to_storage(object);
   MakeNext make = [&stored, name, expected, object = std::move(object)](const Json&, uint64_t revision,
-                                                                        bool* precondition) -> Result<Json> {
+                                                                        bool* precondition) mutable -> Result<Json> {
     *precondition = expected.has_value();
-    if (expected && *expected != revision) return StaleStatus(stored, name);
-    return object;
+    if (!expected) return object;
+    if (*expected != revision) return StaleStatus(stored, name);
+    return std::move(object);  // with a precondition there is no second try
   };
   Result<ObjectPtr> updated = co_await Change(kind, std::move(ns), std::move(name), std::move(subresource),
                                               std::move(make), std::move(context));
