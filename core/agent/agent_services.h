@@ -10,6 +10,7 @@
 #include "core/agent/agent_options.h"
 #include "core/agent/container_runtime.h"
 #include "core/agent/runtime/simulated_runtime.h"
+#include "core/agent/simulation.h"
 #include "core/runtime/controller.h"
 #include "core/runtime/event_recorder.h"
 
@@ -21,6 +22,7 @@ struct NodeSite {
   ObjectPtr node;  // the newest state; null once it is deleted
   ContainerRuntime* runtime = nullptr;
   SimulatedRuntime* simulation = nullptr;  // the runtime, when it is the simulated one
+  SimulationAsked asked;                   // of simulated containers here
   bool simulated() const { return simulation != nullptr; }
   std::unique_ptr<PodAddressPool> addresses;  // null until the node has a block
   std::unique_ptr<EventRecorder> recorder;    // made at the first event

@@ -27,27 +27,27 @@ constexpr size_t kMaxNodeImages = 50;  // as the kubelet's default
 
 // What the agents look at again and again of a node.
 struct NodeView {
-  explicit NodeView(const Json& node) : pod_cidr(StringAt(node, "spec.podCIDR")) {
+  explicit NodeView(const Json& node) : pod_cidr(StringAt(node, "spec.podCIDR")), asked(node) {
     std::string runtime, agent, fail;
     for (const char* map : {"metadata.labels", "metadata.annotations"}) {
       const Json* values = FindPath(node, map);
       if (!values || !values->is_object()) continue;
       runtime = values->value(std::string(kRuntimeKey), runtime);
       agent = values->value(std::string(kAgentKey), agent);
-      simulate = values->value(std::string(kSimulateKey), simulate);
       capacity = values->value(std::string(kCapacityKey), capacity);
       fail = values->value(std::string(kFailKey), fail);
     }
     silent = !fail.empty() && fail != "false";
     simulated = runtime == "simulated";
     external = agent == "external";
-    if (!simulated || simulate.empty()) return;
-    const Json faults = Json::parse(simulate, nullptr, false);
+    if (!simulated || !asked.text) return;
+    const Json faults = Json::parse(*asked.text, nullptr, false);
     not_ready = BoolAt(faults, "notReady");
     silent = silent || BoolAt(faults, "silent");
     pressure = {BoolAt(faults, "memoryPressure"), BoolAt(faults, "diskPressure"), BoolAt(faults, "pidPressure")};
   }
-  std::string pod_cidr, capacity, simulate;
+  std::string pod_cidr, capacity;
+  SimulationAsked asked;
   bool simulated = false, external = false;
   bool silent = false;
   bool not_ready = false;  // asked of a simulated node
@@ -255,6 +255,7 @@ void NodeAgentPool::Meet(const ObjectPtr& node) {
   agent.site->name = node->name();
   agent.site->node = node;
   agent.site->simulation = view.simulated ? &simulated_ : nullptr;
+  agent.site->asked = view.asked;
   agent.site->runtime = view.simulated ? static_cast<ContainerRuntime*>(&simulated_) : &process_;
   nodes_[node->name()] = std::move(agent);
   volumes_.OnNodeHere(node->name());
@@ -283,8 +284,9 @@ Task<ReconcileResult> NodeAgentPool::ReconcileNode(std::string name) {
   if (nodes_.contains(name) && nodes_[name].synced_revision == node->revision()) co_return result;
   if (!nodes_.contains(name)) Meet(node);
   NodeAgent& agent = nodes_[name];
-  const ObjectPtr before = std::exchange(agent.site->node, node);
-  if (agent.site->simulated() && before->view<NodeView>().simulate != node->view<NodeView>().simulate) {
+  agent.site->node = node;
+  if (agent.site->simulated() && agent.site->asked != node->view<NodeView>().asked) {
+    agent.site->asked = node->view<NodeView>().asked;
     for (const std::string& uid : agent.site->pods) workers_.at(uid)->OnSimulation();
   }
   const bool was_silent = std::exchange(agent.site->silent, node->view<NodeView>().silent);

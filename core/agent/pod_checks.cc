@@ -135,8 +135,7 @@ Task<CheckResult> PodWorker::Perform(size_t i, int attempt, Action action, Durat
   subject.started_at = record_.containers[i].current->started_at;
   subject.target = {sandbox_.place().pod_ip, services_.options.privileged_port_offset};
   if (site_->simulated()) {
-    const JsonPtr node = site_->node ? site_->node->json() : std::make_shared<const Json>();
-    const Result<Json> behaviour = SimulationFor(*node, *pod_->json(), info_.containers[i].name);
+    const Result<Json> behaviour = Simulation(i);
     subject.simulation = behaviour.ok() ? *behaviour : Json();
   }
   CheckResult result = co_await PerformAction(services_.context.executor, services_.context.clock, *site_->runtime,

@@ -118,13 +118,17 @@ void PodWorker::OnExit(const ContainerState& state) {
   services_.wake(key_);
 }
 
+// How the simulated container is asked to behave at this moment.
+Result<Json> PodWorker::Simulation(size_t i) const {
+  return SimulationFor(site_->asked, SimulationAsked(*pod_->json()), info_.containers[i].name);
+}
+
 Result<ContainerSpec> PodWorker::SimulatedSpec(size_t i, int attempt) {
   ContainerRecord& c = record_.containers[i];
   ContainerSpec spec;
   spec.id = RunId(info_, i, attempt);
   c.image_id = "wherry://simulated";
-  const JsonPtr node = site_->node ? site_->node->json() : std::make_shared<const Json>();
-  Result<Json> behaviour = SimulationFor(*node, *pod_->json(), info_.containers[i].name);
+  Result<Json> behaviour = Simulation(i);
   if (!behaviour.ok()) return ContainerRefusal("CreateContainerConfigError", behaviour.status().message());
   held_back_[i] = behaviour->is_object() && BoolAt(*behaviour, "notReady");
   if (behaviour->is_object()) {

@@ -385,8 +385,12 @@ Task<Status> PodWorker::WriteStatus(const Json& status) {
       co_return Status();
     }
   }
-  Json body = *document;
-  body["status"] = status;
+  Json body = {{"metadata",
+                {{"namespace", info_.ns},
+                 {"name", info_.name},
+                 {"uid", info_.uid},
+                 {"resourceVersion", std::to_string(pod_->revision())}}},
+               {"status", status}};
   ++services_.status_writes;
   WriteOptions options;
   options.subresource = "status";

@@ -84,6 +84,7 @@ class PodWorker : public std::enable_shared_from_this<PodWorker> {
   void Started(size_t i, int attempt, const ContainerState& state);
   void ApplyExit(size_t i, Run& run, const ContainerState& state);
   Result<ContainerSpec> BuildSpec(size_t i, int attempt);
+  Result<Json> Simulation(size_t i) const;
   Result<ContainerSpec> SimulatedSpec(size_t i, int attempt);
 
   // pod_checks.cc

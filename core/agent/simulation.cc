@@ -16,12 +16,9 @@ Status ReadDuration(const Json& behaviour, const char* field, Duration* out) {
   return Status::BadRequest(std::string(kSimulateKey) + ": " + field + ": want a duration such as \"50ms\"");
 }
 
-Result<Json> Annotation(const Json& object) {
-  const Json* annotations = FindPath(object, "metadata.annotations");
-  if (!annotations || !annotations->is_object()) return Json::object();
-  auto it = annotations->find(kSimulateKey);
-  if (it == annotations->end() || !it->is_string()) return Json::object();
-  Json parsed = Json::parse(it->get<std::string>(), nullptr, false);
+Result<Json> Parsed(const SimulationAsked& asked) {
+  if (!asked.text) return Json::object();
+  Json parsed = Json::parse(*asked.text, nullptr, false);
   if (!parsed.is_object()) return Status::BadRequest(std::string(kSimulateKey) + ": want a JSON object");
   return parsed;
 }
@@ -102,10 +99,16 @@ Result<ActionSimulation> ParseActionSimulation(const Json& behaviour, const std:
   return out;
 }
 
-Result<Json> SimulationFor(const Json& node, const Json& pod, std::string_view container) {
+SimulationAsked::SimulationAsked(const Json& object) {
+  const auto& annotations = MapAt(object, "metadata.annotations");
+  const auto it = annotations.find(kSimulateKey);
+  if (it != annotations.end() && it->second.is_string()) text = it->second.get_ref<const std::string&>();
+}
+
+Result<Json> SimulationFor(const SimulationAsked& node, const SimulationAsked& pod, std::string_view container) {
   Json merged = Json::object();
-  for (const Json* object : {&node, &pod}) {
-    Result<Json> asked = Annotation(*object);
+  for (const SimulationAsked* object : {&node, &pod}) {
+    Result<Json> asked = Parsed(*object);
     if (!asked.ok()) return asked;
     Json own = Json::object();
     if (auto containers = asked->find("containers"); containers != asked->end()) {

@@ -50,9 +50,17 @@ Result<ActionSimulation> ParseActionSimulation(const Json& behaviour, const std:
 // kBadRequest names the field that cannot be read.
 Result<ContainerSimulation> ParseSimulation(const Json& behaviour);
 
+// The annotation of a Node or Pod, if it has one.
+struct SimulationAsked {
+  SimulationAsked() = default;
+  explicit SimulationAsked(const Json& object);
+  bool operator==(const SimulationAsked&) const = default;
+  std::optional<std::string> text;
+};
+
 // The behaviour asked for a container by annotations: the node's, the pod's over it, and each one's `containers.<name>`
 // over its general part. Null when nothing is asked. kBadRequest on an annotation that is not a JSON object.
-Result<Json> SimulationFor(const Json& node, const Json& pod, std::string_view container);
+Result<Json> SimulationFor(const SimulationAsked& node, const SimulationAsked& pod, std::string_view container);
 
 // "50ms", "1m30s", "1.5h" as Go reads them. False when it is none.
 bool ParseGoDuration(std::string_view text, Duration* out);

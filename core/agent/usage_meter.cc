@@ -80,7 +80,7 @@ void UsageMeter::ReadSimulated(const Json& pod, const Json& node, PodMeasurement
     Time started{};
     if (!Has(status, "state.running") || !ParseTime(StringAt(status, "state.running.startedAt"), &started)) continue;
     const std::string name = StringAt(status, "name");
-    const Result<Json> asked = SimulationFor(node, pod, name);
+    const Result<Json> asked = SimulationFor(SimulationAsked(node), SimulationAsked(pod), name);
     if (!asked.ok()) continue;
     const Result<ContainerSimulation> behaviour = ParseSimulation(asked->is_object() ? *asked : Json::object());
     if (!behaviour.ok()) continue;

@@ -573,11 +573,11 @@ TEST_CASE("simulated behaviour") {
       {"metadata",
        {{"annotations",
          {{"wherry.dev/simulate", R"json({"startLatency":"2s","containers":{"b":{"exitCode":5}}})json"}}}}}};
-  CHECK(*SimulationFor(node, pod, "a") == Json::parse(R"json({"startLatency":"2s","exitCode":1})json"));
-  CHECK(*SimulationFor(node, pod, "b") == Json::parse(R"json({"startLatency":"2s","exitCode":5})json"));
-  CHECK(SimulationFor(Json::object(), Json::object(), "a")->is_null());
+  CHECK(*SimulationFor(SimulationAsked(node), SimulationAsked(pod), "a") == Json::parse(R"json({"startLatency":"2s","exitCode":1})json"));
+  CHECK(*SimulationFor(SimulationAsked(node), SimulationAsked(pod), "b") == Json::parse(R"json({"startLatency":"2s","exitCode":5})json"));
+  CHECK(SimulationFor(SimulationAsked(), SimulationAsked(Json::object()), "a")->is_null());
   const Json broken = {{"metadata", {{"annotations", {{"wherry.dev/simulate", "nonsense"}}}}}};
-  CHECK_FALSE(SimulationFor(node, broken, "a").ok());
+  CHECK_FALSE(SimulationFor(SimulationAsked(node), SimulationAsked(broken), "a").ok());
   CHECK_FALSE(ParseSimulation(Json::parse(R"json({"exitAfter":"soon"})json")).ok());
 }
 
