@@ -14,8 +14,9 @@
 namespace wherry {
 namespace {
 
-// After so many decisions the loop gets its turn, so that a flood of pods does not hold up requests.
-constexpr int kDecisionsPerTurn = 64;
+// After so many decisions, some milliseconds, the loop gets its turn: a flood of pods does not hold up requests. Not
+// sooner, so that who creates pods by the hundred does not run far ahead of them.
+constexpr int kDecisionsPerTurn = 256;
 // A refusal that has not changed is told again after this, while its event would otherwise be forgotten.
 constexpr Duration kTellAgain = std::chrono::minutes(5);
 
