@@ -57,7 +57,7 @@ TEST_CASE("Every namespace has its service account and certificate, and gets the
         "-----BEGIN CERTIFICATE-----\ntest\n");
 }
 
-TEST_CASE("A namespace goes with everything in it") {
+TEST_CASE("Namespace deletion: goes with everything in it") {
   ControllerCluster cluster;
   MakeNamespace(cluster);
   MakeMap(cluster);
@@ -67,7 +67,7 @@ TEST_CASE("A namespace goes with everything in it") {
   CHECK(cluster.List(resources::kServiceAccounts, "lab").empty());
 }
 
-TEST_CASE("What is in a namespace can still be deleted by name for a second") {
+TEST_CASE("Namespace deletion: what is in it can still be deleted by name for a second") {
   ControllerCluster cluster;
   MakeNamespace(cluster);
   MakeMap(cluster);
@@ -83,7 +83,7 @@ TEST_CASE("What is in a namespace can still be deleted by name for a second") {
   CHECK_FALSE(cluster.Get(resources::kNamespaces, "", "lab"));
 }
 
-TEST_CASE("A namespace waits for finalizers and says what it waits for") {
+TEST_CASE("Namespace deletion: waits for finalizers, and its conditions say what it waits for") {
   ControllerCluster cluster;
   MakeNamespace(cluster);
   const ObjectPtr map = MakeMap(cluster, "example.com/hold");
@@ -101,7 +101,7 @@ TEST_CASE("A namespace waits for finalizers and says what it waits for") {
   CHECK_FALSE(cluster.Get(resources::kNamespaces, "", "lab"));
 }
 
-TEST_CASE("Pods of a namespace go with their grace") {
+TEST_CASE("Namespace deletion: pods go with their grace") {
   ControllerCluster cluster;
   MakeNamespace(cluster);
   cluster.AddNode("a");

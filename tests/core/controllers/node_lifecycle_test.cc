@@ -74,7 +74,7 @@ void AddPod(ControllerCluster& cluster, const std::string& name, const std::stri
 
 }  // namespace
 
-TEST_CASE("Taints follow conditions; others' taints stay") {
+TEST_CASE("Node taints: follow conditions; others' taints stay") {
   ControllerCluster cluster;
   cluster.AddNode("a", {}, Json::array({{{"key", "mine"}, {"effect", "NoSchedule"}}}));
   cluster.Settle();
@@ -100,7 +100,7 @@ TEST_CASE("Taints follow conditions; others' taints stay") {
   }
 }
 
-TEST_CASE("A lease made for longer than the grace is believed for so long") {
+TEST_CASE("Node lease: one made for longer than the grace is believed for so long") {
   ControllerCluster cluster;
   cluster.AddNode("a");
   Renew(cluster, "a");
@@ -113,7 +113,7 @@ TEST_CASE("A lease made for longer than the grace is believed for so long") {
   CHECK(Ready(cluster, "a") == "Unknown");
 }
 
-TEST_CASE("A node that has not spoken keeps its first taint, and is unreachable after the grace") {
+TEST_CASE("Node taints: a node that has not spoken keeps its first, and is unreachable after the grace") {
   ControllerCluster cluster;
   cluster.Create({{"apiVersion", "v1"}, {"kind", "Node"}, {"metadata", {{"name", "a"}}}});
   cluster.Settle();
@@ -123,7 +123,7 @@ TEST_CASE("A node that has not spoken keeps its first taint, and is unreachable 
   CHECK(Taints(cluster, "a") == "node.kubernetes.io/unreachable:NoSchedule node.kubernetes.io/unreachable:NoExecute");
 }
 
-TEST_CASE("Leases keep a node alive at no cost; silence makes it Unknown after 40 s") {
+TEST_CASE("Node lease: keeps a node alive at no cost; silence makes Ready Unknown after the grace of 40 s") {
   ControllerCluster cluster;
   cluster.AddNode("a");
   SetConditions(cluster, "a", {{"Ready", "True"}, {"MemoryPressure", "False"}});
@@ -146,7 +146,7 @@ TEST_CASE("Leases keep a node alive at no cost; silence makes it Unknown after 4
   CHECK(Taints(cluster, "a") == "");
 }
 
-TEST_CASE("NoExecute evicts by toleration") {
+TEST_CASE("NoExecute: evicts by tolerationSeconds") {
   ControllerCluster cluster;
   cluster.AddNode("a");
   AddPod(cluster, "none", "a");
@@ -175,7 +175,7 @@ TEST_CASE("NoExecute evicts by toleration") {
   }
 }
 
-TEST_CASE("Pods of a node that is gone go; those of one that never was after a while") {
+TEST_CASE("Pod garbage: pods of a node that is gone go; those of one that never was after a while") {
   ControllerCluster cluster;
   cluster.AddNode("a");
   AddPod(cluster, "p", "a");
@@ -190,7 +190,7 @@ TEST_CASE("Pods of a node that is gone go; those of one that never was after a w
   CHECK(cluster.Where() == "");
 }
 
-TEST_CASE("Of pods that ended the oldest go once there are too many, the evicted first") {
+TEST_CASE("Pod garbage: beyond the terminated-pod threshold the oldest go, the evicted first") {
   ControllerCluster cluster;
   cluster.Start("pod-garbage-of-three", [](RuntimeContext context) { return PodGarbageController(context, 3); });
   cluster.AddNode("a");

@@ -120,7 +120,7 @@ TEST_CASE("a bound pod is deleted in two steps, an unbound one at once") {
   CHECK_FALSE(cluster.Get("pods", "default", "p"));
 }
 
-TEST_CASE("a pod is bound once") {
+TEST_CASE("Binding: a pod is bound once") {
   TestCluster cluster(1, TestCluster::Parts::kStoreOnly);
   cluster.Create(Json::parse(
       R"({"apiVersion":"v1","kind":"Pod","metadata":{"name":"p"},"spec":{"containers":[{"name":"c","image":"x"}]}})"));

@@ -215,7 +215,7 @@ TEST_CASE("Filter: required node affinity") {
   });
 }
 
-TEST_CASE("Filter: resources") {
+TEST_CASE("Filter: resources, with the init and sidecar rule, overhead, pods capacity and extended ones") {
   const Json three_cpus = Asking({{"cpu", "3"}});
   const Json gpus = {{"status", {{"allocatable", {{"nvidia.com/gpu", "2"}}}}}};
   Check({

@@ -93,7 +93,7 @@ struct Cluster : ControllerCluster {
 
 }  // namespace
 
-TEST_CASE("A Deployment makes a ReplicaSet named by the hash of its template") {
+TEST_CASE("Template hash: the ReplicaSet's name and the label pod-template-hash") {
   Cluster cluster;
   cluster.Deploy(3);
   cluster.RunPods();
@@ -127,7 +127,7 @@ TEST_CASE("A Deployment makes a ReplicaSet named by the hash of its template") {
   CHECK(cluster.Scalings() == std::vector<std::string>{"Scaled up replica set web-" + hash + " from 0 to 3"});
 }
 
-TEST_CASE("A rolling update keeps within its budget at every step") {
+TEST_CASE("RollingUpdate: within its budget at every step") {
   Cluster cluster;
   cluster.Deploy(4, {{"strategy", {{"rollingUpdate", {{"maxUnavailable", 1}, {"maxSurge", 1}}}}}});
   cluster.RunPods();
@@ -155,7 +155,7 @@ TEST_CASE("A rolling update keeps within its budget at every step") {
   CHECK(scalings[2] == "Scaled down replica set " + old + " from 4 to 3");
 }
 
-TEST_CASE("A broken template stops the rollout, the deadline tells, and a good one repairs it") {
+TEST_CASE("progressDeadlineSeconds: a broken template stops the rollout, the deadline tells, a good one repairs") {
   Cluster cluster;
   cluster.Deploy(4, {{"progressDeadlineSeconds", 60}});
   cluster.RunPods();
@@ -180,7 +180,7 @@ TEST_CASE("A broken template stops the rollout, the deadline tells, and a good o
   CHECK(cluster.Says("Progressing") == "True NewReplicaSetAvailable");
 }
 
-TEST_CASE("Rollover: a third template in mid-rollout takes over") {
+TEST_CASE("Rollover mid-rollout: a third template takes over") {
   Cluster cluster;
   cluster.Deploy(6);
   cluster.RunPods();
@@ -194,7 +194,7 @@ TEST_CASE("Rollover: a third template in mid-rollout takes over") {
   CHECK(cluster.Sizes() == "nginx:1=0 nginx:2=0 nginx:3=6");
 }
 
-TEST_CASE("Undo: the ReplicaSet of that template comes back with a new revision") {
+TEST_CASE("rollout undo: the ReplicaSet of that template comes back with a new revision") {
   Cluster cluster;
   cluster.Deploy(2);
   cluster.RunPods();
@@ -212,7 +212,7 @@ TEST_CASE("Undo: the ReplicaSet of that template comes back with a new revision"
   CHECK(cluster.Pods() == std::map<std::string, int>{{"nginx:1", 2}});
 }
 
-TEST_CASE("Pause and resume: templates wait, sizes do not") {
+TEST_CASE("rollout pause and resume: templates wait, sizes do not") {
   Cluster cluster;
   cluster.Deploy(2);
   cluster.RunPods();
@@ -233,7 +233,7 @@ TEST_CASE("Pause and resume: templates wait, sizes do not") {
   CHECK(cluster.Says("Progressing") == "True NewReplicaSetAvailable");
 }
 
-TEST_CASE("A canary: paused in mid-rollout, both templates scale in proportion") {
+TEST_CASE("Proportional scaling: a canary, paused in mid-rollout, keeps its proportion") {
   Cluster cluster;
   cluster.Deploy(10, {{"strategy", {{"rollingUpdate", {{"maxUnavailable", 2}, {"maxSurge", 3}}}}}});
   cluster.RunPods();
@@ -271,7 +271,7 @@ TEST_CASE("Recreate: not one new pod before the last old one is gone") {
   CHECK(cluster.Pods() == std::map<std::string, int>{{"nginx:2", 3}});
 }
 
-TEST_CASE("minReadySeconds paces the rollout") {
+TEST_CASE("minReadySeconds: paces the rollout") {
   Cluster cluster;
   cluster.Deploy(
       2, {{"minReadySeconds", 30}, {"strategy", {{"rollingUpdate", {{"maxUnavailable", 0}, {"maxSurge", 1}}}}}});
@@ -298,7 +298,7 @@ TEST_CASE("minReadySeconds paces the rollout") {
   CHECK(cluster.List(resources::kReplicaSets, "default").size() == 2);
 }
 
-TEST_CASE("Adoption and orphaning of ReplicaSets") {
+TEST_CASE("Adoption and orphaning: ReplicaSets come and go with labels and owners") {
   Cluster cluster;
   cluster.Deploy(2);
   cluster.RunPods();
@@ -323,7 +323,7 @@ TEST_CASE("Adoption and orphaning of ReplicaSets") {
   CHECK(cluster.WebStatus()["collisionCount"] == 1);
 }
 
-TEST_CASE("A name that is taken raises collisionCount") {
+TEST_CASE("collisionCount: a name that is taken raises it") {
   Cluster cluster;
   cluster.Deploy(1, {{"paused", true}});
   cluster.Settle();
@@ -344,7 +344,7 @@ TEST_CASE("A name that is taken raises collisionCount") {
   CHECK(cluster.SetOf("nginx:1")->name() != "web-" + hash);
 }
 
-TEST_CASE("revisionHistoryLimit and the change cause") {
+TEST_CASE("rollout history: revisionHistoryLimit, revisions and the change cause") {
   Cluster cluster;
   cluster.Deploy(1, {{"revisionHistoryLimit", 2}});
   for (const char* image : {"nginx:2", "nginx:3", "nginx:4", "nginx:5"}) {
@@ -361,7 +361,7 @@ TEST_CASE("revisionHistoryLimit and the change cause") {
   CHECK(cluster.RevisionOf(cluster.Web()) == "5");
 }
 
-TEST_CASE("A quota on pods is told by the Deployment and ends with the quota") {
+TEST_CASE("ReplicaFailure: a quota on pods is told by the Deployment and ends with the quota") {
   Cluster cluster;
   bool refuse = true;
   cluster.registry().AddAdmission({"Quota", [&](AdmissionRequest& request, const WatchCache&) {

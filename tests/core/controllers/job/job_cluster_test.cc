@@ -32,7 +32,7 @@ void DeleteJob(JobCluster& cluster, Propagation propagation) {
 
 }  // namespace
 
-TEST_CASE("A Job runs its pods to completion") {
+TEST_CASE("completions and parallelism: a Job runs its pods to completion") {
   JobCluster cluster;
   const ObjectPtr job = cluster.AddJob("j", {{"completions", 3}, {"parallelism", 2}});
   cluster.Work();
@@ -73,7 +73,7 @@ TEST_CASE("A Job runs its pods to completion") {
   CHECK(cluster.Reconciles("job-controller") == before);
 }
 
-TEST_CASE("An Indexed Job gives every pod its index") {
+TEST_CASE("Indexed: every pod is given its index") {
   JobCluster cluster;
   cluster.AddJob("j", {{"completionMode", "Indexed"}, {"completions", 2}, {"parallelism", 2}});
   REQUIRE(cluster.ActivePods().size() == 2);
@@ -117,7 +117,7 @@ TEST_CASE("backoffLimit: failures are retried with a growing pause, then the Job
   CHECK(cluster.ActivePods().empty());
 }
 
-TEST_CASE("activeDeadlineSeconds ends the pods") {
+TEST_CASE("activeDeadlineSeconds: ends the pods") {
   JobCluster cluster;
   cluster.AddJob("j", {{"activeDeadlineSeconds", 30}, {"parallelism", 2}, {"completions", 2}});
   cluster.Work();
@@ -132,7 +132,7 @@ TEST_CASE("activeDeadlineSeconds ends the pods") {
   CHECK(cluster.List(resources::kPods, "default").empty());
 }
 
-TEST_CASE("ttlSecondsAfterFinished removes the Job and its pods") {
+TEST_CASE("ttlSecondsAfterFinished: removes the Job and its pods") {
   JobCluster cluster;
   cluster.AddJob("j", {{"ttlSecondsAfterFinished", 60}});
   cluster.Work();
@@ -155,7 +155,7 @@ TEST_CASE("ttlSecondsAfterFinished removes the Job and its pods") {
   }
 }
 
-TEST_CASE("suspend and resume") {
+TEST_CASE("suspend: and resume") {
   JobCluster cluster;
   cluster.AddJob("j", {{"parallelism", 2}, {"completions", 2}, {"backoffLimit", 0}});
   cluster.Work();
@@ -177,7 +177,7 @@ TEST_CASE("suspend and resume") {
   CHECK(Count(events, "Resumed: Job resumed") == 1);
 }
 
-TEST_CASE("podReplacementPolicy Failed: the successor waits for the end") {
+TEST_CASE("podReplacementPolicy: with Failed the successor waits for the end") {
   JobCluster cluster;
   cluster.AddJob("j", {{"podReplacementPolicy", "Failed"}});
   cluster.Work();
@@ -207,7 +207,7 @@ TEST_CASE("A lost node: its pods have failed, and are replaced") {
   }
 }
 
-TEST_CASE("podFailurePolicy forgives a lost node") {
+TEST_CASE("podFailurePolicy: forgives a lost node") {
   JobCluster cluster;
   cluster.AddJob("j", Json::parse(R"({"backoffLimit":0,"podFailurePolicy":{"rules":[
       {"action":"Ignore","onPodConditions":[{"type":"DisruptionTarget"}]}]}})"));

@@ -12,7 +12,7 @@ Json Spec(const char* text) { return Json::parse(text); }
 
 }  // namespace
 
-TEST_CASE("Parallelism: as many pods at work as there is work") {
+TEST_CASE("parallelism: as many pods at work as there is work") {
   struct Case {
     const char* spec;
     int active, succeeded;
@@ -46,7 +46,7 @@ TEST_CASE("A surplus of pods: the least advanced go first") {
   CHECK(world.Acts() == "-unscheduled! -pending! -running!");
 }
 
-TEST_CASE("Completions: recorded, released, counted, and only then complete") {
+TEST_CASE("completions: recorded, released, counted, and only then complete") {
   JobWorld world(Spec(R"({"completions":1})"));
   world.Succeeded("a");
   JobPlan plan = world.Advance();
@@ -208,7 +208,7 @@ TEST_CASE("backoffLimit: with restartPolicy OnFailure the restarts of the contai
   }
 }
 
-TEST_CASE("Back-off: 10 s after a failure, doubling to 6 min; a success begins anew") {
+TEST_CASE("backoffLimit: exponential back-off, 10 s doubling to 6 min; a success begins anew") {
   struct Case {
     int64_t failures;
     Duration wait;

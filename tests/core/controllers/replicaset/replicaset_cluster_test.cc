@@ -130,7 +130,7 @@ TEST_CASE("minReadySeconds: the set looks again at the right moment") {
   CHECK(cluster.SetStatus()["availableReplicas"] == 2);
 }
 
-TEST_CASE("A refusal to create is told, backs off and never spins") {
+TEST_CASE("ReplicaFailure: a refused create is told, backs off and never spins") {
   Cluster cluster;
   int asked = 0;
   bool refuse = true;
@@ -215,7 +215,7 @@ TEST_CASE("Nothing is written when nothing changed") {
   CHECK(cluster.Set()->revision() == revision);
 }
 
-TEST_CASE("pod-deletion-cost and sharing a node decide who goes") {
+TEST_CASE("Scale-down order: pod-deletion-cost and sharing a node decide who goes") {
   Cluster cluster;
   cluster.Create(ReplicaSet("web", 4));  // one node has two
   cluster.RunPods();
