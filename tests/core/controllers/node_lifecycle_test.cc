@@ -146,6 +146,24 @@ TEST_CASE("Node lease: keeps a node alive at no cost; silence makes Ready Unknow
   CHECK(Taints(cluster, "a") == "");
 }
 
+TEST_CASE("Node heartbeat: a status that is reported anew counts like a lease, and ends the silence") {
+  ControllerCluster cluster;
+  cluster.AddNode("a");
+  for (int i = 0; i < 4; ++i) {
+    SetConditions(cluster, "a", {{"Ready", "True"}});
+    cluster.Advance(39s);
+    CHECK(Ready(cluster, "a") == "True");
+  }
+  cluster.Advance(2s);
+  CHECK(Ready(cluster, "a") == "Unknown");
+  const Json node = cluster.Document(resources::kNodes, "", "a");
+  CHECK(node["status"]["conditions"][0]["reason"] == "NodeStatusUnknown");
+  CHECK(node["status"]["conditions"][0]["message"] == "Kubelet stopped posting node status.");
+  SetConditions(cluster, "a", {{"Ready", "True"}});
+  cluster.Advance(39s);
+  CHECK(Ready(cluster, "a") == "True");
+}
+
 TEST_CASE("NoExecute: evicts by tolerationSeconds") {
   ControllerCluster cluster;
   cluster.AddNode("a");
@@ -188,6 +206,38 @@ TEST_CASE("Pod garbage: pods of a node that is gone go; those of one that never 
   CHECK(cluster.Where() == "nowhere=q");
   cluster.Advance(1s);
   CHECK(cluster.Where() == "");
+}
+
+TEST_CASE("Pod garbage: pods that were told to go leave a node that is out of service") {
+  ControllerCluster cluster;
+  const Json vouched = Json::array({{{"key", "node.kubernetes.io/out-of-service"}, {"effect", "NoSchedule"}}});
+  cluster.AddNode("a");
+  for (const char* name : {"going", "later", "stays"}) AddPod(cluster, name, "a");
+  auto set_taints = [&](const Json& taints) {
+    cluster.Update(cluster.Get(resources::kNodes, "", "a"), [&](Json& node) { node["spec"]["taints"] = taints; });
+    cluster.Settle();
+  };
+  auto tell_to_go = [&](const char* name) {
+    cluster.Delete(resources::kPods, "default", name);
+    cluster.Settle();
+  };
+  auto there = [&](const char* name) { return cluster.Get(resources::kPods, "default", name) != nullptr; };
+  SetConditions(cluster, "a", {{"Ready", "True"}});
+  tell_to_go("going");
+  set_taints(vouched);
+  CHECK(there("going"));  // a ready node speaks for itself
+  SetConditions(cluster, "a", {{"Ready", "Unknown"}});
+  CHECK_FALSE(there("going"));
+  CHECK(there("later"));
+  tell_to_go("later");
+  CHECK_FALSE(there("later"));
+  CHECK(there("stays"));
+
+  cluster.AddNode("b");
+  AddPod(cluster, "waits", "b");
+  SetConditions(cluster, "b", {{"Ready", "Unknown"}});
+  tell_to_go("waits");
+  CHECK(there("waits"));  // nobody vouches for b
 }
 
 TEST_CASE("Pod garbage: beyond the terminated-pod threshold the oldest go, the evicted first") {
