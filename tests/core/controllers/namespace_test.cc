@@ -2,7 +2,9 @@
 
 #include <catch2/catch.hpp>
 #include <nlohmann/json.hpp>
+#include <set>
 
+#include "core/controllers/controllers.h"
 #include "core/kinds/resources.h"
 #include "core/runtime/object_view.h"
 #include "tests/core/controllers/controller_cluster.h"
@@ -65,6 +67,53 @@ TEST_CASE("Namespace deletion: goes with everything in it") {
   CHECK_FALSE(cluster.Get(resources::kNamespaces, "", "lab"));
   CHECK(cluster.List(resources::kConfigMaps, "lab").empty());
   CHECK(cluster.List(resources::kServiceAccounts, "lab").empty());
+}
+
+TEST_CASE("Namespace deletion: empties every namespaced resource, custom ones too") {
+  constexpr char kWidgets[] = R"(
+package example.v1 example.com v1 com.example.v1
+
+kind Widget widgets widget
+  flags status
+
+type Widget
+  + meta.v1.TypeMeta 0
+  metadata? meta.v1.ObjectMeta 1
+  spec? any 2
+)";
+  std::vector<std::string> others;
+  for (const ControllerRow& row : AllControllers()) {
+    const std::string name = row.name;
+    if (name != "namespace-controller" && name != "garbage-collector") others.push_back(name);
+  }
+  ControllerCluster cluster(1, others, kWidgets);
+  MakeNamespace(cluster);
+  cluster.Create({{"apiVersion", "v1"}, {"kind", "Namespace"}, {"metadata", {{"name", "other"}}}});
+  // One of each kind, past every check, here and in another namespace.
+  std::set<std::string> kinds;
+  for (const auto& kind : cluster.catalog().kinds()) {
+    if (!kind->namespaced || kind->storage) continue;
+    kinds.insert(kind->resource);
+    for (const char* ns : {"lab", "other"}) {
+      Mutation made;
+      made.key = {kind->resource, ns, "one"};
+      made.uid = kind->resource + "-" + ns;
+      made.draft.emplace(Json{{"apiVersion", kind->gvk.api_version()},
+                              {"kind", kind->gvk.kind},
+                              {"metadata", {{"name", "one"}, {"namespace", ns}, {"uid", made.uid}}}});
+      cluster.Commit(std::move(made));
+    }
+  }
+  CHECK(kinds.contains("widgets.example.com"));
+  CHECK(kinds.contains("pods"));
+  CHECK(kinds.size() > 20);
+  DeleteNamespace(cluster);
+  for (const std::string& resource : kinds) {
+    CAPTURE(resource);
+    CHECK(cluster.List(resource, "lab").empty());
+    CHECK(cluster.Get(resource, "other", "one"));
+  }
+  CHECK_FALSE(cluster.Get(resources::kNamespaces, "", "lab"));
 }
 
 TEST_CASE("Namespace deletion: what is in it can still be deleted by name for a second") {

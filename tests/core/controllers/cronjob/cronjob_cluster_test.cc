@@ -191,6 +191,28 @@ TEST_CASE("kubectl create job --from: a Job by hand is neither counted nor misse
   CHECK(cluster.EventsAbout("c").empty());
 }
 
+TEST_CASE("startingDeadlineSeconds: a moment found too late is told and left out, however many were missed") {
+  JobCluster cluster;
+  cluster.Create(CronJob({{"schedule", "* * * * *"}, {"suspend", true}, {"startingDeadlineSeconds", 10}}));
+  cluster.Advance(200min + 15s);  // 22:13:20 to 01:33:35
+  Edit(cluster, {{"suspend", false}});
+  CHECK(Jobs(cluster) == "");
+  CHECK(Count(cluster.EventsAbout("c"),
+              "MissSchedule: Missed scheduled time to start a job: Wed, 15 Nov 2023 01:33:00 +0000") == 1);
+  cluster.Advance(25s);
+  CHECK(Jobs(cluster) == "c-28333534");
+  CHECK(Count(cluster.EventsAbout("c"), "SuccessfulCreate: Created job c-28333534") == 1);
+
+  JobCluster patient;
+  patient.Create(CronJob({{"schedule", "* * * * *"}, {"suspend", true}}));
+  patient.Advance(200min + 15s);
+  Edit(patient, {{"suspend", false}});
+  CHECK(Jobs(patient) == "c-28333533");  // the latest of two hundred
+  CHECK(Count(patient.EventsAbout("c"),
+              "TooManyMissedTimes: too many missed start times. Set or decrease .spec.startingDeadlineSeconds or check "
+              "clock skew") == 1);
+}
+
 TEST_CASE("suspend: skips moments; deletion takes the Jobs along") {
   JobCluster cluster;
   cluster.Create(CronJob());

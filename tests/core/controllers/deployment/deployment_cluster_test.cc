@@ -102,6 +102,8 @@ TEST_CASE("Template hash: the ReplicaSet's name and the label pod-template-hash"
   const Json set = *sets[0]->json();
   const std::string hash = TemplateHash((*cluster.Web()->json())["spec"]["template"], std::nullopt);
   CHECK(sets[0]->name() == "web-" + hash);
+  CHECK((*cluster.Web()->json())["spec"]["strategy"]["rollingUpdate"] ==
+        Json({{"maxUnavailable", "25%"}, {"maxSurge", "25%"}}));
   CHECK(set["metadata"]["labels"] == Json({{"app", "web"}, {"pod-template-hash", hash}}));
   CHECK(set["spec"]["selector"]["matchLabels"] == Json({{"app", "web"}, {"pod-template-hash", hash}}));
   CHECK(set["spec"]["template"]["metadata"]["labels"]["pod-template-hash"] == hash);
@@ -210,6 +212,75 @@ TEST_CASE("rollout undo: the ReplicaSet of that template comes back with a new r
         "1");
   CHECK(cluster.RevisionOf(cluster.Web()) == "3");
   CHECK(cluster.Pods() == std::map<std::string, int>{{"nginx:1", 2}});
+}
+
+TEST_CASE("rollout status: observedGeneration follows every spec, also one that changes no pod") {
+  Cluster cluster;
+  cluster.Deploy(3);
+  cluster.RunPods();
+  auto generation = [&] { return cluster.Web()->view<MetaView>().generation; };
+  CHECK(generation() == 1);
+  CHECK(cluster.WebStatus()["observedGeneration"] == 1);
+  cluster.SetSpec({{"paused", true}});
+  cluster.SetImage("nginx:2");
+  cluster.Settle();
+  CHECK(generation() == 3);
+  CHECK(cluster.WebStatus()["observedGeneration"] == 3);
+  CHECK_FALSE(cluster.WebStatus().contains("updatedReplicas"));  // the rollout is not at its end
+  cluster.Edit([](Json& d) { d["metadata"]["labels"]["team"] = "a"; });
+  CHECK(generation() == 3);
+  cluster.SetSpec({{"paused", false}});
+  cluster.RunPods();
+  CHECK(generation() == 5);  // its own annotation, the revision, counts as upstream
+  CHECK(cluster.WebStatus()["observedGeneration"] == 5);
+  CHECK(cluster.WebStatus()["updatedReplicas"] == 3);
+}
+
+TEST_CASE("rollout restart: an annotation of the template replaces every pod, and is undone like an image") {
+  Cluster cluster;
+  cluster.Deploy(3);
+  cluster.RunPods();
+  const std::string first = cluster.SetOf("nginx:1")->name();
+  std::set<std::string> before;
+  for (const ObjectPtr& pod : cluster.List(resources::kPods, "default")) before.insert(pod->uid());
+  cluster.SetSpec(
+      {{"template",
+        {{"metadata", {{"annotations", {{"kubectl.kubernetes.io/restartedAt", "2026-01-01T00:00:00Z"}}}}}}}});
+  cluster.RunPods();
+  CHECK(cluster.Pods() == std::map<std::string, int>{{"nginx:1", 3}});
+  for (const ObjectPtr& pod : cluster.List(resources::kPods, "default")) {
+    CHECK_FALSE(before.contains(pod->uid()));
+    CHECK((*pod->json())["metadata"]["annotations"]["kubectl.kubernetes.io/restartedAt"] == "2026-01-01T00:00:00Z");
+  }
+  CHECK(cluster.RevisionOf(cluster.Web()) == "2");
+  cluster.SetSpec({{"template", {{"metadata", {{"annotations", nullptr}}}}}});
+  cluster.RunPods();
+  CHECK(cluster.RevisionOf(cluster.Get(resources::kReplicaSets, "default", first)) == "3");
+  CHECK(cluster.List(resources::kReplicaSets, "default").size() == 2);
+}
+
+TEST_CASE("terminatingReplicas: pods on their way out are told until they are gone, and block no rollout") {
+  Cluster cluster;
+  cluster.Deploy(2);
+  cluster.RunPods();
+  for (const ObjectPtr& pod : cluster.List(resources::kPods, "default")) {
+    cluster.Update(pod, [](Json& object) { object["metadata"]["finalizers"] = {"example.com/slow"}; });
+  }
+  const std::string old = cluster.SetOf("nginx:1")->name();
+  cluster.SetImage("nginx:2");
+  cluster.RunPods();
+  CHECK(cluster.Pods() == std::map<std::string, int>{{"nginx:2", 2}});
+  CHECK(cluster.WebStatus()["terminatingReplicas"] == 2);
+  CHECK(cluster.WebStatus()["replicas"] == 2);
+  CHECK(cluster.Document(resources::kReplicaSets, "default", old)["status"]["terminatingReplicas"] == 2);
+  CHECK(cluster.Says("Progressing") == "True NewReplicaSetAvailable");
+  for (const ObjectPtr& pod : cluster.List(resources::kPods, "default")) {
+    if (!pod->view<MetaView>().deleting()) continue;
+    cluster.Update(pod, [](Json& object) { object["metadata"].erase("finalizers"); });
+  }
+  cluster.RunPods();
+  CHECK(cluster.WebStatus()["terminatingReplicas"] == 0);
+  CHECK(cluster.Document(resources::kReplicaSets, "default", old)["status"]["terminatingReplicas"] == 0);
 }
 
 TEST_CASE("rollout pause and resume: templates wait, sizes do not") {

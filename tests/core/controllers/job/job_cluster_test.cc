@@ -192,6 +192,60 @@ TEST_CASE("podReplacementPolicy: with Failed the successor waits for the end") {
   CHECK(cluster.StatusOf("j").failed == 1);
 }
 
+TEST_CASE("podReplacementPolicy: Failed where there is a podFailurePolicy, else TerminatingOrFailed") {
+  JobCluster cluster;
+  cluster.AddJob("j");
+  CHECK(cluster.Document(resources::kJobs, "default", "j")["spec"]["podReplacementPolicy"] == "TerminatingOrFailed");
+  cluster.Work();
+  const std::string first = cluster.ActivePods()[0];
+  cluster.Delete(resources::kPods, "default", first);
+  cluster.Advance(9s);
+  CHECK(cluster.ActivePods().empty());
+  cluster.Advance(1s);  // the back-off, while the old one still goes
+  CHECK(cluster.ActivePods().size() == 1);
+  CHECK(cluster.Get(resources::kPods, "default", first));
+
+  JobCluster patient;
+  patient.AddJob("j", Json::parse(R"({"podFailurePolicy":{"rules":[
+      {"action":"Ignore","onPodConditions":[{"type":"DisruptionTarget"}]}]}})"));
+  CHECK(patient.Document(resources::kJobs, "default", "j")["spec"]["podReplacementPolicy"] == "Failed");
+  patient.Work();
+  patient.Delete(resources::kPods, "default", patient.ActivePods()[0]);
+  patient.Advance(20s);
+  CHECK(patient.ActivePods().empty());
+}
+
+TEST_CASE("successPolicy: the Job is complete when its rule is met, and what still runs goes") {
+  JobCluster cluster;
+  cluster.AddJob("j", Json::parse(R"({"completionMode":"Indexed","completions":3,"parallelism":3,
+      "successPolicy":{"rules":[{"succeededIndexes":"0"}]}})"));
+  cluster.Work();
+  for (const std::string& pod : cluster.ActivePods()) {
+    if (pod.starts_with("j-0-")) cluster.End(pod, 0);
+  }
+  CHECK(cluster.ActivePods().empty());
+  cluster.Work();
+  CHECK(cluster.Conditions("j") == "SuccessCriteriaMet/SuccessPolicy Complete/SuccessPolicy");
+  CHECK(cluster.StatusOf("j").succeeded == 1);
+  CHECK(cluster.StatusOf("j").failed == 0);
+}
+
+TEST_CASE("backoffLimitPerIndex and maxFailedIndexes: indexes fail one by one, then the Job") {
+  JobCluster cluster;
+  cluster.AddJob("j", Json::parse(R"({"completionMode":"Indexed","completions":3,"parallelism":1,
+      "backoffLimitPerIndex":0,"maxFailedIndexes":1})"));
+  for (const char* failed : {"0", "0,1"}) {
+    cluster.Work();
+    REQUIRE(cluster.ActivePods().size() == 1);
+    cluster.EndAll(1);
+    cluster.Advance(1s);
+    CHECK(cluster.StatusOf("j").failed_indexes->ToString() == failed);
+  }
+  CHECK(cluster.Conditions("j") == "FailureTarget/MaxFailedIndexesExceeded Failed/MaxFailedIndexesExceeded");
+  CHECK(cluster.ActivePods().empty());
+  CHECK(cluster.StatusOf("j").failed == 2);
+}
+
 TEST_CASE("A lost node: its pods have failed, and are replaced") {
   for (const char* policy : {"TerminatingOrFailed", "Failed"}) {
     CAPTURE(policy);

@@ -311,6 +311,67 @@ TEST_CASE("Orphans are adopted only under the set's names, and misfits are let g
   }
 }
 
+TEST_CASE("Deleting the set does not promise order, scaling to zero first does") {
+  StatefulCluster cluster;
+  cluster.AddSet();
+  cluster.RunPods();
+  SECTION("deleted") {
+    cluster.Delete(resources::kStatefulSets, "default", "web");
+    cluster.Settle();
+    CHECK(cluster.Pods() == "web-0=1~ web-1=1~ web-2=1~");
+  }
+  SECTION("deleted in the foreground: the set outlives its pods and makes none anew") {
+    DeleteOptions foreground;
+    foreground.propagation = Propagation::kForeground;
+    cluster.Delete(resources::kStatefulSets, "default", "web", foreground);
+    cluster.Settle();
+    CHECK(cluster.Pods() == "web-0=1~ web-1=1~ web-2=1~");
+    CHECK(cluster.Get(resources::kStatefulSets, "default", "web"));
+  }
+  SECTION("scaled to zero") {
+    cluster.Scale(0);
+    CHECK(cluster.Pods() == "web-0=1 web-1=1 web-2=1~");
+    cluster.StepPods();
+    CHECK(cluster.Pods() == "web-0=1 web-1=1~");
+    cluster.StepPods();
+    CHECK(cluster.Pods() == "web-0=1~");
+  }
+  cluster.RunPods();
+  CHECK(cluster.Pods() == "");
+}
+
+TEST_CASE("Revisions: one for each content, and the pods carry its name") {
+  StatefulCluster cluster;
+  cluster.AddSet({{"replicas", 1}});
+  cluster.RunPods();
+  cluster.SetImage("nginx:2");
+  cluster.RunPods();
+  cluster.SetImage("nginx:1");
+  cluster.RunPods();
+  CHECK(cluster.List(resources::kControllerRevisions, "default").size() == 2);
+  CHECK(cluster.SetStatus()["collisionCount"] == 0);
+  CHECK(cluster.Document(resources::kPods, "default", "web-0")["metadata"]["labels"]["controller-revision-hash"] ==
+        cluster.SetStatus()["updateRevision"]);
+}
+
+TEST_CASE("Revisions: a name that is taken by other content raises collisionCount") {
+  StatefulCluster first;
+  first.AddSet({{"replicas", 1}});
+  const std::string name = first.SetStatus()["updateRevision"];
+
+  StatefulCluster cluster;
+  cluster.Create({{"apiVersion", "apps/v1"},
+                  {"kind", "ControllerRevision"},
+                  {"metadata", {{"name", name}, {"namespace", "default"}}},
+                  {"data", {{"else", true}}},
+                  {"revision", 1}});
+  cluster.AddSet({{"replicas", 1}});
+  cluster.RunPods();
+  CHECK(cluster.SetStatus()["collisionCount"] == 1);
+  CHECK(cluster.SetStatus()["updateRevision"] != name);
+  CHECK(cluster.Pods() == "web-0=1");
+}
+
 TEST_CASE("revisionHistoryLimit: old revisions beyond it go, but none that is in use") {
   StatefulCluster cluster;
   cluster.AddSet({{"revisionHistoryLimit", 1}, {"updateStrategy", {{"rollingUpdate", {{"partition", 3}}}}}});
