@@ -127,6 +127,12 @@ TEST_CASE("Template hash: the ReplicaSet's name and the label pod-template-hash"
                         {"availableReplicas", 3},
                         {"terminatingReplicas", 0}}));
   CHECK(cluster.Scalings() == std::vector<std::string>{"Scaled up replica set web-" + hash + " from 0 to 3"});
+
+  // The same in every run and every version, and another one after a collision.
+  const Json plain =
+      Json::parse(R"({"metadata":{"labels":{"app":"web"}},"spec":{"containers":[{"name":"main","image":"nginx:1"}]}})");
+  CHECK(TemplateHash(plain, std::nullopt) == "6f9c97f657");
+  CHECK(TemplateHash(plain, 1) == "767fddb9f8");
 }
 
 TEST_CASE("RollingUpdate: within its budget at every step") {
