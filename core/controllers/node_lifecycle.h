@@ -24,6 +24,8 @@ inline constexpr size_t kFinishedPodsKept = 12'500;
 
 // Removes the pods of nodes that are gone: at once when the node is deleted, after a quarantine when a pod names a node
 // that was never there. Their agent cannot confirm anything any more, so they are marked Failed and go without grace.
+// So do the pods that were told to go on a node that is not ready and has the taint
+// node.kubernetes.io/out-of-service: somebody vouches that nothing runs there any more.
 // Of the pods that ended, the oldest go when there are more than `finished_kept`; those that were evicted first.
 ControllerSpec PodGarbageController(RuntimeContext context, size_t finished_kept = kFinishedPodsKept);
 

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "core/controllers/node_lifecycle.h"
+#include "core/controllers/node_view.h"
 #include "core/controllers/pod_view.h"
 #include "core/controllers/slow_start.h"
 #include "core/kinds/resources.h"
@@ -19,6 +20,14 @@ constexpr Duration kQuarantine = std::chrono::seconds(40);
 constexpr Duration kCountEvery = std::chrono::seconds(20);
 // The key of that count; no node has such a name.
 constexpr char kFinished[] = "finished pods/";
+// Somebody vouches that nothing runs on the node any more (KEP-2268).
+constexpr char kTaintOutOfService[] = "node.kubernetes.io/out-of-service";
+
+bool IsOutOfService(const Object& node) {
+  const NodeView& view = node.view<NodeView>();
+  return view.ready != "True" && std::any_of(view.taints.begin(), view.taints.end(),
+                                             [](const Taint& taint) { return taint.key == kTaintOutOfService; });
+}
 
 struct EndView {
   explicit EndView(const Json& pod)
@@ -35,13 +44,25 @@ class PodGarbage : public std::enable_shared_from_this<PodGarbage> {
  public:
   PodGarbage(RuntimeContext context, size_t finished_kept) : context_(context), finished_kept_(finished_kept) {}
 
+  static void OnNode(const Event& event, WorkQueue& queue) {
+    const bool gone = event.type == EventType::kDeleted;
+    const bool news = gone || !event.previous || !IsOutOfService(*event.previous);
+    if (gone || (news && IsOutOfService(*event.object))) queue.Add(event.object->name());
+  }
+
   void OnPod(const Event& event, WorkQueue& queue) const {
     if (event.type == EventType::kDeleted) return;
     const bool ended = event.object->view<EndView>().finished && !event.object->view<EndView>().deleting;
     if (ended && !(event.previous && event.previous->view<EndView>().finished)) queue.AddAfter(kFinished, kCountEvery);
     const std::string& node = event.object->view<PodView>().node_name;
-    if (node.empty() || (event.previous && event.previous->view<PodView>().node_name == node)) return;
-    if (!context_.client.cache().Get(resources::kNodes, "", node)) queue.AddAfter(node, kQuarantine);
+    if (node.empty()) return;
+    const PodView* before = event.previous ? &event.previous->view<PodView>() : nullptr;
+    const bool placed = !before || before->node_name != node;
+    const bool told_to_go = event.object->view<PodView>().deleting && !(before && before->deleting);
+    if (!placed && !told_to_go) return;
+    const ObjectPtr there = context_.client.cache().Get(resources::kNodes, "", node);
+    if (!there && placed) queue.AddAfter(node, kQuarantine);
+    if (there && told_to_go && IsOutOfService(*there)) queue.Add(node);
   }
 
   Task<ReconcileResult> Reconcile(std::string node) {
@@ -50,9 +71,12 @@ class PodGarbage : public std::enable_shared_from_this<PodGarbage> {
       result.status = co_await Thin();
       co_return result;
     }
-    if (context_.client.cache().Get(resources::kNodes, "", node)) co_return result;
+    const ObjectPtr there = context_.client.cache().Get(resources::kNodes, "", node);
+    if (there && !IsOutOfService(*there)) co_return result;
     auto pods = std::make_shared<std::vector<ObjectPtr>>(context_.client.cache().ByIndex(kIndexNodeName, node));
-    BatchStep step = [this, pods](size_t i) { return RemoveOrphan((*pods)[i]); };
+    // Of a node that is out of service only those go that were told to.
+    if (there) std::erase_if(*pods, [](const ObjectPtr& pod) { return !pod->view<PodView>().deleting; });
+    BatchStep step = [this, pods, disrupted = !there](size_t i) { return RemoveOrphan((*pods)[i], disrupted); };
     result.status = co_await RunInGroups(pods->size(), kWritesAtOnce, step);
     co_return result;
   }
@@ -76,16 +100,18 @@ class PodGarbage : public std::enable_shared_from_this<PodGarbage> {
     co_return removed;
   }
 
-  Task<Status> RemoveOrphan(ObjectPtr pod) {
+  // `disrupted`: its end is nobody's wish.
+  Task<Status> RemoveOrphan(ObjectPtr pod, bool disrupted) {
     if (!pod->view<EndView>().finished) {
       // Whoever counts ends (a Job) must see this one. A failure does not save the pod.
-      Json condition = {{"type", "DisruptionTarget"},
-                        {"status", "True"},
-                        {"reason", "DeletionByPodGC"},
-                        {"message", "PodGC: node no longer exists"},
-                        {"lastTransitionTime", FormatTime(context_.clock.Now())}};
-      Json patch = {{"metadata", {{"uid", pod->uid()}}},
-                    {"status", {{"phase", "Failed"}, {"conditions", Json::array({std::move(condition)})}}}};
+      Json patch = {{"metadata", {{"uid", pod->uid()}}}, {"status", {{"phase", "Failed"}}}};
+      if (disrupted) {
+        patch["status"]["conditions"].push_back({{"type", "DisruptionTarget"},
+                                                 {"status", "True"},
+                                                 {"reason", "DeletionByPodGC"},
+                                                 {"message", "PodGC: node no longer exists"},
+                                                 {"lastTransitionTime", FormatTime(context_.clock.Now())}});
+      }
       WriteOptions options;
       options.subresource = "status";
       Result<ObjectPtr> told = co_await context_.client.Patch(std::string(resources::kPods), pod->ns(), pod->name(),
@@ -117,10 +143,7 @@ ControllerSpec PodGarbageController(RuntimeContext context, size_t finished_kept
   ControllerSpec spec;
   spec.name = "pod-garbage-collector";
   spec.watches = {
-      {std::string(resources::kNodes),
-       [](const Event& event, WorkQueue& queue) {
-         if (event.type == EventType::kDeleted) queue.Add(event.object->name());
-       }},
+      {std::string(resources::kNodes), PodGarbage::OnNode},
       {std::string(resources::kPods), [self](const Event& event, WorkQueue& queue) { self->OnPod(event, queue); }}};
   spec.reconcile = [self](std::string key) { return self->Reconcile(std::move(key)); };
   return spec;

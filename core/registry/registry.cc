@@ -405,7 +405,7 @@ Task<Status> Registry::Bind(std::string ns, std::string pod, Json binding, Reque
   }
   const std::string uid = StringAt(binding, "metadata.uid");
   const std::string now = FormatTime(clock_.Now());
-  auto change = [pod, node, uid, now](Json& object) -> Status {
+  auto change = [pod, node, uid, now, annotations = At(binding, "metadata.annotations")](Json& object) -> Status {
     auto refuse = [&](const std::string& why) { return Status::Conflict("pods/binding", "", pod, why); };
     if (!uid.empty() && uid != StringAt(object, "metadata.uid")) {
       return refuse("Precondition failed: UID in precondition: " + uid +
@@ -417,7 +417,12 @@ Task<Status> Registry::Bind(std::string ns, std::string pod, Json binding, Reque
     if (const std::string bound = StringAt(object, "spec.nodeName"); !bound.empty()) {
       return refuse("pod " + pod + " is already assigned to node \"" + bound + "\"");
     }
+    if (!ListAt(object, "spec.schedulingGates").empty()) {
+      return refuse("pod " + pod + " has non-empty .spec.schedulingGates");
+    }
     object["spec"]["nodeName"] = node;
+    if (annotations.is_object()) object["metadata"]["annotations"].update(annotations);
+    if (object["status"].is_object()) object["status"].erase("nominatedNodeName");  // it is where it was to go
     Json& conditions = object["status"]["conditions"];
     if (!conditions.is_array()) conditions = Json::array();
     std::erase_if(conditions.get_ref<Json::array_t&>(),

@@ -8,11 +8,11 @@
 
 namespace wherry {
 
-// How long a job waits before it replaces failed pods: 10 s after the first failure, doubling to 6 min; a success
+// How long a job waits before it replaces failed pods: 10 s after the first failure, doubling to 10 min; a success
 // begins anew. A value.
 struct JobBackoff {
   static constexpr Duration kBase = std::chrono::seconds(10);
-  static constexpr Duration kMax = std::chrono::minutes(6);
+  static constexpr Duration kMax = std::chrono::minutes(10);
 
   int64_t failures = 0;  // since the last success
   Time last_failure{};

@@ -20,6 +20,24 @@ int64_t CountIn(const std::map<std::string, Json, std::less<>>& annotations, std
   return error == std::errc() && end == text.data() + text.size() && value >= 0 ? value : absent;
 }
 
+// When a pod that has ended, or is on its way out, did: when the last of its containers ended; else when it ceased to
+// be ready; else when it was told to go, which is its grace before the moment it has to be gone; else nobody knows.
+Time EndOf(const Json& pod, Time created) {
+  Time ended{}, at{};
+  bool all = true;
+  for (const Json& status : ListAt(pod, "status.containerStatuses")) {
+    all = all && ParseTime(StringAt(status, "state.terminated.finishedAt"), &at);
+    if (all) ended = std::max(ended, at);
+  }
+  if (all && ended != Time{}) return ended;
+  for (const Json& condition : ListAt(pod, "status.conditions")) {
+    if (StringAt(condition, "type") != "Ready" || StringAt(condition, "status") != "False") continue;
+    if (ParseTime(StringAt(condition, "lastTransitionTime"), &at)) return at;
+  }
+  if (!ParseTime(StringAt(pod, "metadata.deletionTimestamp"), &at)) return created;
+  return at - std::chrono::seconds(IntAt(pod, "metadata.deletionGracePeriodSeconds"));
+}
+
 int Rank(JobPodView::Phase phase) {
   if (phase == JobPodView::Phase::kPending) return 0;
   return phase == JobPodView::Phase::kUnknown ? 1 : 2;
@@ -41,7 +59,6 @@ JobPodView::JobPodView(const Json& pod) {
   index_failures = CountIn(annotations, kIndexFailureCount, 0);
   index_ignored = CountIn(annotations, kIndexIgnoredFailureCount, 0);
 
-  Time ended{};
   for (const char* list : {"status.containerStatuses", "status.initContainerStatuses"}) {
     for (const Json& status : ListAt(pod, list)) {
       restarts += IntAt(status, "restartCount");
@@ -49,16 +66,12 @@ JobPodView::JobPodView(const Json& pod) {
       if (!state.is_object()) continue;
       if (const int64_t code = IntAt(state, "exitCode"); code != 0)
         exit_codes.emplace_back(StringAt(status, "name"), code);
-      Time at;
-      if (ParseTime(StringAt(state, "finishedAt"), &at)) ended = std::max(ended, at);
     }
   }
   for (const Json& condition : ListAt(pod, "status.conditions")) {
     conditions.emplace_back(StringAt(condition, "type"), StringAt(condition, "status"));
   }
-  if (!terminal() && !deleting) return;
-  finished = ended;
-  if (finished == Time{} && !ParseTime(StringAt(pod, "metadata.deletionTimestamp"), &finished)) finished = created;
+  if (terminal() || deleting) finished = EndOf(pod, created);
 }
 
 bool LessAdvanced(const JobPodView& a, const JobPodView& b) {

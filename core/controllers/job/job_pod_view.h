@@ -23,11 +23,11 @@ struct JobPodView {
   bool scheduled = false, ready = false, deleting = false;
   bool tracked = false;  // has the finalizer batch.kubernetes.io/job-tracking: not counted for good yet
   Time created{}, ready_since{};
-  Time finished{};     // when its last container ended; else when its deletion or its life began
-  int64_t index = -1;  // completion index; -1 = none that can be read
-  int64_t index_failures = 0, index_ignored = 0;                // of its index before this pod (backoffLimitPerIndex)
-  int64_t restarts = 0;                                         // of all its containers
-  std::vector<std::pair<std::string, int64_t>> exit_codes;      // of ended containers, where not 0
+  Time finished{};                                          // when it ended or was told to go; else when its life began
+  int64_t index = -1;                                       // completion index; -1 = none that can be read
+  int64_t index_failures = 0, index_ignored = 0;            // of its index before this pod (backoffLimitPerIndex)
+  int64_t restarts = 0;                                     // of all its containers
+  std::vector<std::pair<std::string, int64_t>> exit_codes;  // of ended containers, where not 0
   std::vector<std::pair<std::string, std::string>> conditions;  // type and status
 
   bool operator==(const JobPodView&) const = default;

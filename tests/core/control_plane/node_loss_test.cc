@@ -121,6 +121,14 @@ TEST_CASE("A StatefulSet never has an ordinal twice: a member on a lost node is 
     cluster.SetFailed(node, false);
     cluster.Advance(1min);
   }
+  SECTION("because somebody who knows says that the node is out of service") {
+    cluster.Update(cluster.Get(resources::kNodes, "", node), [](Json& object) {
+      object["spec"]["taints"].push_back(
+          {{"key", "node.kubernetes.io/out-of-service"}, {"value", "nodeshutdown"}, {"effect", "NoExecute"}});
+    });
+    cluster.Advance(10s);
+    CHECK(StringAt(cluster.Document(resources::kPods, "default", "web-1"), "spec.nodeName") != node);
+  }
   SECTION("because somebody who knows takes it away") {
     DeleteOptions now;
     now.grace_period_seconds = 0;

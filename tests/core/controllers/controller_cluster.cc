@@ -9,6 +9,8 @@
 
 #include "core/controllers/controllers.h"
 #include "core/controllers/pod_view.h"
+#include "core/kinds/catalog_builder.h"
+#include "core/kinds/embedded.h"
 #include "core/kinds/resources.h"
 #include "core/registry/admission.h"
 #include "core/registry/indexes.h"
@@ -25,10 +27,14 @@ Task<> Keep(Task<T> task, std::optional<T>* answer) {
   answer->emplace(std::move(value));
 }
 
-// Built once: it never changes.
-const KindCatalog& Catalog() {
-  static const std::shared_ptr<KindCatalog> catalog = KindCatalog::BuiltIn();
-  return *catalog;
+// The built-in kinds are built once: they never change.
+std::shared_ptr<const KindCatalog> CatalogWith(std::string_view more) {
+  static const std::shared_ptr<const KindCatalog> built_in = KindCatalog::BuiltIn();
+  if (more.empty()) return built_in;
+  CatalogBuilder builder;
+  for (std::string_view text : EmbeddedSchemas()) builder.Add(text);
+  builder.Add(more);
+  return builder.Finish();
 }
 
 }  // namespace
@@ -48,7 +54,8 @@ Json Workload(const std::string& kind, const std::string& name, int replicas, co
   return workload;
 }
 
-ControllerCluster::ControllerCluster(uint64_t seed, std::vector<std::string> without) : seed_(seed) {
+ControllerCluster::ControllerCluster(uint64_t seed, std::vector<std::string> without, std::string_view more_kinds)
+    : seed_(seed), catalog_(CatalogWith(more_kinds)) {
   StoreOptions options;
   options.path = ":memory:";
   options.durability = Durability::kMemory;
@@ -62,14 +69,14 @@ ControllerCluster::ControllerCluster(uint64_t seed, std::vector<std::string> wit
   AddCoreIndexes(*cache_);
   store_->set_on_event([this](EventPtr event) { cache_->Apply(std::move(event)); });
   store_->set_lookup([this](const ObjectKey& key) { return cache_->Get(key); });
-  registry_ = std::make_unique<Registry>(Catalog(), *store_, *cache_, clock_, seed);
+  registry_ = std::make_unique<Registry>(*catalog_, *store_, *cache_, clock_, seed);
   AddBuiltInAdmissions(*registry_);
   clients_.push_back(NewLocalClient(*registry_, "tester"));
   for (const char* ns : {"default", "kube-node-lease"}) {
     Create({{"apiVersion", "v1"}, {"kind", "Namespace"}, {"metadata", {{"name", ns}}}});
   }
 
-  const ControllerSettings settings{Catalog(), "-----BEGIN CERTIFICATE-----\ntest\n"};
+  const ControllerSettings settings{*catalog_, "-----BEGIN CERTIFICATE-----\ntest\n"};
   for (const ControllerRow& row : AllControllers()) {
     if (std::find(without.begin(), without.end(), row.name) != without.end()) continue;
     Start(row.name, [&](RuntimeContext context) { return row.make(context, settings); });
@@ -130,7 +137,7 @@ const Kind& ControllerCluster::KindOf(const Json& object) const {
   const size_t slash = api_version.find('/');
   const std::string group = slash == std::string::npos ? "" : api_version.substr(0, slash);
   const std::string version = slash == std::string::npos ? api_version : api_version.substr(slash + 1);
-  const Kind* kind = Catalog().FindGvk(group, version, StringAt(object, "kind"));
+  const Kind* kind = catalog_->FindGvk(group, version, StringAt(object, "kind"));
   INFO(object.dump());
   REQUIRE(kind != nullptr);
   return *kind;

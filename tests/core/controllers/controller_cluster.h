@@ -24,8 +24,10 @@ Json Workload(const std::string& kind, const std::string& name, int replicas, co
 // step by step, so that a test sees every moment in between. (TestCluster has them all.)
 class ControllerCluster {
  public:
-  // `without`: controllers, by their names in AllControllers(), that are not started.
-  explicit ControllerCluster(uint64_t seed = 1, std::vector<std::string> without = {});
+  // `without`: controllers, by their names in AllControllers(), that are not started. `more_kinds`: the text of a
+  // schema (docs/kinds.md) that is served beside the built-in ones.
+  explicit ControllerCluster(uint64_t seed = 1, std::vector<std::string> without = {},
+                             std::string_view more_kinds = {});
   ~ControllerCluster();
 
   // Runs until nothing is left to do at the present moment.
@@ -71,6 +73,7 @@ class ControllerCluster {
   // One more controller, started; `name` is counted like the others.
   void Start(const std::string& name, const std::function<ControllerSpec(RuntimeContext)>& make);
 
+  const KindCatalog& catalog() const { return *catalog_; }
   Registry& registry() { return *registry_; }
   WatchCache& cache() { return *cache_; }
   Client& client() { return *clients_.front(); }
@@ -91,6 +94,7 @@ class ControllerCluster {
   std::string EmptiestNode() const;
 
   const uint64_t seed_;
+  const std::shared_ptr<const KindCatalog> catalog_;
   asio::io_context io_;
   ManualClock clock_;
   EventBus bus_;

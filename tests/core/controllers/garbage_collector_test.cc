@@ -74,7 +74,7 @@ TEST_CASE("Background: one living owner is enough, and the dead one's reference 
   CHECK(refs[0]["uid"] == two->uid());
 }
 
-TEST_CASE("An object that is born orphaned is collected") {
+TEST_CASE("Absent owner: an object that is born orphaned is collected") {
   ControllerCluster cluster;
   const ObjectPtr owner = Make(cluster, "a");
   Delete(cluster, "a", Propagation::kBackground);
@@ -87,7 +87,7 @@ TEST_CASE("An object that is born orphaned is collected") {
   }
 }
 
-TEST_CASE("Foreground: the owner waits for the dependents that block it") {
+TEST_CASE("Foreground: the owner waits for the dependents with blockOwnerDeletion") {
   ControllerCluster cluster;
   const ObjectPtr owner = Make(cluster, "a");
   const ObjectPtr child = Make(cluster, "b", {owner});
@@ -142,7 +142,7 @@ TEST_CASE("Orphan: dependents stay, without the reference") {
   CHECK_FALSE(cluster.Document(resources::kConfigMaps, "default", "b")["metadata"].contains("ownerReferences"));
 }
 
-TEST_CASE("An owner in another namespace counts as absent, and an event says so") {
+TEST_CASE("Cross-namespace owner: counts as absent, and an event says so") {
   ControllerCluster cluster;
   cluster.Create({{"apiVersion", "v1"}, {"kind", "Namespace"}, {"metadata", {{"name", "far"}}}});
   cluster.Settle();
@@ -154,7 +154,7 @@ TEST_CASE("An owner in another namespace counts as absent, and an event says so"
   CHECK(events[0].starts_with("OwnerRefInvalidNamespace: "));
 }
 
-TEST_CASE("A cluster-wide owner may own in any namespace") {
+TEST_CASE("Cross-namespace owner: a cluster-wide one may own in any namespace") {
   ControllerCluster cluster;
   const ObjectPtr node = cluster.AddNode("n");
   Make(cluster, "a", {node});
@@ -164,7 +164,7 @@ TEST_CASE("A cluster-wide owner may own in any namespace") {
   CHECK(Left(cluster) == "");
 }
 
-TEST_CASE("An owner of a kind nobody knows is left in peace") {
+TEST_CASE("Absent owner: one of a kind nobody knows is not called absent") {
   ControllerCluster cluster;
   cluster.Create(Json::parse(R"({"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"a","namespace":"default",
     "ownerReferences":[{"apiVersion":"example.com/v1","kind":"Thing","name":"t","uid":"1"}]}})"));

@@ -2,7 +2,9 @@
 
 #include <catch2/catch.hpp>
 #include <nlohmann/json.hpp>
+#include <set>
 
+#include "core/controllers/controllers.h"
 #include "core/kinds/resources.h"
 #include "core/runtime/object_view.h"
 #include "tests/core/controllers/controller_cluster.h"
@@ -57,7 +59,7 @@ TEST_CASE("Every namespace has its service account and certificate, and gets the
         "-----BEGIN CERTIFICATE-----\ntest\n");
 }
 
-TEST_CASE("A namespace goes with everything in it") {
+TEST_CASE("Namespace deletion: goes with everything in it") {
   ControllerCluster cluster;
   MakeNamespace(cluster);
   MakeMap(cluster);
@@ -67,7 +69,54 @@ TEST_CASE("A namespace goes with everything in it") {
   CHECK(cluster.List(resources::kServiceAccounts, "lab").empty());
 }
 
-TEST_CASE("What is in a namespace can still be deleted by name for a second") {
+TEST_CASE("Namespace deletion: empties every namespaced resource, custom ones too") {
+  constexpr char kWidgets[] = R"(
+package example.v1 example.com v1 com.example.v1
+
+kind Widget widgets widget
+  flags status
+
+type Widget
+  + meta.v1.TypeMeta 0
+  metadata? meta.v1.ObjectMeta 1
+  spec? any 2
+)";
+  std::vector<std::string> others;
+  for (const ControllerRow& row : AllControllers()) {
+    const std::string name = row.name;
+    if (name != "namespace-controller" && name != "garbage-collector") others.push_back(name);
+  }
+  ControllerCluster cluster(1, others, kWidgets);
+  MakeNamespace(cluster);
+  cluster.Create({{"apiVersion", "v1"}, {"kind", "Namespace"}, {"metadata", {{"name", "other"}}}});
+  // One of each kind, past every check, here and in another namespace.
+  std::set<std::string> kinds;
+  for (const auto& kind : cluster.catalog().kinds()) {
+    if (!kind->namespaced || kind->storage) continue;
+    kinds.insert(kind->resource);
+    for (const char* ns : {"lab", "other"}) {
+      Mutation made;
+      made.key = {kind->resource, ns, "one"};
+      made.uid = kind->resource + "-" + ns;
+      made.draft.emplace(Json{{"apiVersion", kind->gvk.api_version()},
+                              {"kind", kind->gvk.kind},
+                              {"metadata", {{"name", "one"}, {"namespace", ns}, {"uid", made.uid}}}});
+      cluster.Commit(std::move(made));
+    }
+  }
+  CHECK(kinds.contains("widgets.example.com"));
+  CHECK(kinds.contains("pods"));
+  CHECK(kinds.size() > 20);
+  DeleteNamespace(cluster);
+  for (const std::string& resource : kinds) {
+    CAPTURE(resource);
+    CHECK(cluster.List(resource, "lab").empty());
+    CHECK(cluster.Get(resource, "other", "one"));
+  }
+  CHECK_FALSE(cluster.Get(resources::kNamespaces, "", "lab"));
+}
+
+TEST_CASE("Namespace deletion: what is in it can still be deleted by name for a second") {
   ControllerCluster cluster;
   MakeNamespace(cluster);
   MakeMap(cluster);
@@ -83,7 +132,7 @@ TEST_CASE("What is in a namespace can still be deleted by name for a second") {
   CHECK_FALSE(cluster.Get(resources::kNamespaces, "", "lab"));
 }
 
-TEST_CASE("A namespace waits for finalizers and says what it waits for") {
+TEST_CASE("Namespace deletion: waits for finalizers, and its conditions say what it waits for") {
   ControllerCluster cluster;
   MakeNamespace(cluster);
   const ObjectPtr map = MakeMap(cluster, "example.com/hold");
@@ -101,7 +150,7 @@ TEST_CASE("A namespace waits for finalizers and says what it waits for") {
   CHECK_FALSE(cluster.Get(resources::kNamespaces, "", "lab"));
 }
 
-TEST_CASE("Pods of a namespace go with their grace") {
+TEST_CASE("Namespace deletion: pods go with their grace") {
   ControllerCluster cluster;
   MakeNamespace(cluster);
   cluster.AddNode("a");

@@ -74,7 +74,7 @@ void AddPod(ControllerCluster& cluster, const std::string& name, const std::stri
 
 }  // namespace
 
-TEST_CASE("Taints follow conditions; others' taints stay") {
+TEST_CASE("Node taints: follow conditions; others' taints stay") {
   ControllerCluster cluster;
   cluster.AddNode("a", {}, Json::array({{{"key", "mine"}, {"effect", "NoSchedule"}}}));
   cluster.Settle();
@@ -100,7 +100,7 @@ TEST_CASE("Taints follow conditions; others' taints stay") {
   }
 }
 
-TEST_CASE("A lease made for longer than the grace is believed for so long") {
+TEST_CASE("Node lease: one made for longer than the grace is believed for so long") {
   ControllerCluster cluster;
   cluster.AddNode("a");
   Renew(cluster, "a");
@@ -113,7 +113,7 @@ TEST_CASE("A lease made for longer than the grace is believed for so long") {
   CHECK(Ready(cluster, "a") == "Unknown");
 }
 
-TEST_CASE("A node that has not spoken keeps its first taint, and is unreachable after the grace") {
+TEST_CASE("Node taints: a node that has not spoken keeps its first, and is unreachable after the grace") {
   ControllerCluster cluster;
   cluster.Create({{"apiVersion", "v1"}, {"kind", "Node"}, {"metadata", {{"name", "a"}}}});
   cluster.Settle();
@@ -123,7 +123,7 @@ TEST_CASE("A node that has not spoken keeps its first taint, and is unreachable 
   CHECK(Taints(cluster, "a") == "node.kubernetes.io/unreachable:NoSchedule node.kubernetes.io/unreachable:NoExecute");
 }
 
-TEST_CASE("Leases keep a node alive at no cost; silence makes it Unknown after 40 s") {
+TEST_CASE("Node lease: keeps a node alive at no cost; silence makes Ready Unknown after the grace of 40 s") {
   ControllerCluster cluster;
   cluster.AddNode("a");
   SetConditions(cluster, "a", {{"Ready", "True"}, {"MemoryPressure", "False"}});
@@ -146,7 +146,25 @@ TEST_CASE("Leases keep a node alive at no cost; silence makes it Unknown after 4
   CHECK(Taints(cluster, "a") == "");
 }
 
-TEST_CASE("NoExecute evicts by toleration") {
+TEST_CASE("Node heartbeat: a status that is reported anew counts like a lease, and ends the silence") {
+  ControllerCluster cluster;
+  cluster.AddNode("a");
+  for (int i = 0; i < 4; ++i) {
+    SetConditions(cluster, "a", {{"Ready", "True"}});
+    cluster.Advance(39s);
+    CHECK(Ready(cluster, "a") == "True");
+  }
+  cluster.Advance(2s);
+  CHECK(Ready(cluster, "a") == "Unknown");
+  const Json node = cluster.Document(resources::kNodes, "", "a");
+  CHECK(node["status"]["conditions"][0]["reason"] == "NodeStatusUnknown");
+  CHECK(node["status"]["conditions"][0]["message"] == "Kubelet stopped posting node status.");
+  SetConditions(cluster, "a", {{"Ready", "True"}});
+  cluster.Advance(39s);
+  CHECK(Ready(cluster, "a") == "True");
+}
+
+TEST_CASE("NoExecute: evicts by tolerationSeconds") {
   ControllerCluster cluster;
   cluster.AddNode("a");
   AddPod(cluster, "none", "a");
@@ -175,7 +193,7 @@ TEST_CASE("NoExecute evicts by toleration") {
   }
 }
 
-TEST_CASE("Pods of a node that is gone go; those of one that never was after a while") {
+TEST_CASE("Pod garbage: pods of a node that is gone go; those of one that never was after a while") {
   ControllerCluster cluster;
   cluster.AddNode("a");
   AddPod(cluster, "p", "a");
@@ -190,7 +208,39 @@ TEST_CASE("Pods of a node that is gone go; those of one that never was after a w
   CHECK(cluster.Where() == "");
 }
 
-TEST_CASE("Of pods that ended the oldest go once there are too many, the evicted first") {
+TEST_CASE("Pod garbage: pods that were told to go leave a node that is out of service") {
+  ControllerCluster cluster;
+  const Json vouched = Json::array({{{"key", "node.kubernetes.io/out-of-service"}, {"effect", "NoSchedule"}}});
+  cluster.AddNode("a");
+  for (const char* name : {"going", "later", "stays"}) AddPod(cluster, name, "a");
+  auto set_taints = [&](const Json& taints) {
+    cluster.Update(cluster.Get(resources::kNodes, "", "a"), [&](Json& node) { node["spec"]["taints"] = taints; });
+    cluster.Settle();
+  };
+  auto tell_to_go = [&](const char* name) {
+    cluster.Delete(resources::kPods, "default", name);
+    cluster.Settle();
+  };
+  auto there = [&](const char* name) { return cluster.Get(resources::kPods, "default", name) != nullptr; };
+  SetConditions(cluster, "a", {{"Ready", "True"}});
+  tell_to_go("going");
+  set_taints(vouched);
+  CHECK(there("going"));  // a ready node speaks for itself
+  SetConditions(cluster, "a", {{"Ready", "Unknown"}});
+  CHECK_FALSE(there("going"));
+  CHECK(there("later"));
+  tell_to_go("later");
+  CHECK_FALSE(there("later"));
+  CHECK(there("stays"));
+
+  cluster.AddNode("b");
+  AddPod(cluster, "waits", "b");
+  SetConditions(cluster, "b", {{"Ready", "Unknown"}});
+  tell_to_go("waits");
+  CHECK(there("waits"));  // nobody vouches for b
+}
+
+TEST_CASE("Pod garbage: beyond the terminated-pod threshold the oldest go, the evicted first") {
   ControllerCluster cluster;
   cluster.Start("pod-garbage-of-three", [](RuntimeContext context) { return PodGarbageController(context, 3); });
   cluster.AddNode("a");

@@ -40,7 +40,7 @@ Run Play(size_t count, size_t initial, size_t failing) {
 
 }  // namespace
 
-TEST_CASE("Slow start doubles its batches and stops after one with a failure") {
+TEST_CASE("Slow start: batches double, and one with a failure is the last") {
   struct Case {
     size_t count, initial, failing, asked;
     bool ok;

@@ -120,7 +120,7 @@ TEST_CASE("a bound pod is deleted in two steps, an unbound one at once") {
   CHECK_FALSE(cluster.Get("pods", "default", "p"));
 }
 
-TEST_CASE("a pod is bound once") {
+TEST_CASE("Binding: a pod is bound once") {
   TestCluster cluster(1, TestCluster::Parts::kStoreOnly);
   cluster.Create(Json::parse(
       R"({"apiVersion":"v1","kind":"Pod","metadata":{"name":"p"},"spec":{"containers":[{"name":"c","image":"x"}]}})"));
@@ -128,6 +128,74 @@ TEST_CASE("a pod is bound once") {
   const Status again = cluster.Run(cluster.client().Bind("default", "p", "", "n2"));
   CHECK(again.reason() == Reason::kConflict);
   CHECK(StringAt(cluster.Document("pods", "default", "p"), "spec.nodeName") == "n1");
+}
+
+TEST_CASE("Binding: the subresource alone gives a pod its node, by uid, gates and all") {
+  TestCluster cluster(1, TestCluster::Parts::kStoreOnly);
+  const ObjectPtr made = cluster.Create(Json::parse(
+      R"({"apiVersion":"v1","kind":"Pod","metadata":{"name":"p","annotations":{"a":"1"}},
+          "spec":{"schedulingGates":[{"name":"example.com/wait"}],"containers":[{"name":"c","image":"x"}]}})"));
+  auto bind = [&](const Json& metadata) {
+    const Json binding = {{"metadata", metadata}, {"target", {{"kind", "Node"}, {"name", "n1"}}}};
+    const Status bound = cluster.Run(cluster.registry().Bind("default", "p", binding, RequestContext()));
+    return bound.ok() ? std::string("ok") : std::to_string(bound.http_code()) + " " + bound.message();
+  };
+  const std::string refused = "409 Operation cannot be fulfilled on pods/binding \"p\": ";
+  CHECK(bind(Json::object()) == refused + "pod p has non-empty .spec.schedulingGates");
+  cluster.Update(made, [](Json& pod) { pod["spec"].erase("schedulingGates"); });
+  CHECK(bind({{"uid", "another"}}) ==
+        refused + "Precondition failed: UID in precondition: another, UID in object meta: " + made->uid());
+
+  Json moved = cluster.Document("pods", "default", "p");
+  moved["spec"]["nodeName"] = "n2";
+  CHECK(cluster.Run(cluster.client().Update("pods", moved)).status().http_code() == 422);
+
+  cluster.Update(
+      cluster.Get("pods", "default", "p"), [](Json& pod) { pod["status"]["nominatedNodeName"] = "n1"; }, "status");
+  CHECK(cluster.Document("pods", "default", "p")["status"]["nominatedNodeName"] == "n1");
+  CHECK(bind({{"uid", made->uid()}, {"annotations", {{"b", "2"}}}}) == "ok");
+  const Json pod = cluster.Document("pods", "default", "p");
+  CHECK(pod["spec"]["nodeName"] == "n1");
+  CHECK(pod["metadata"]["annotations"] == Json({{"a", "1"}, {"b", "2"}}));
+  CHECK(pod["status"]["conditions"] == Json::array({{{"type", "PodScheduled"},
+                                                     {"status", "True"},
+                                                     {"lastProbeTime", nullptr},
+                                                     {"lastTransitionTime", "2023-11-14T22:13:20Z"}}}));
+  CHECK_FALSE(pod["status"].contains("nominatedNodeName"));
+
+  cluster.Create(Json::parse(R"({"apiVersion":"v1","kind":"Pod","metadata":{"name":"q","finalizers":["example.com/x"]},
+      "spec":{"containers":[{"name":"c","image":"x"}]}})"));
+  cluster.Delete("pods", "default", "q");
+  const Status late = cluster.Run(cluster.client().Bind("default", "q", "", "n1"));
+  CHECK(late.reason() == Reason::kConflict);
+}
+
+TEST_CASE("Default tolerations: 300 s for nodes that are not ready or unreachable, unless the pod says otherwise") {
+  const std::string ready =
+      R"({"key":"node.kubernetes.io/not-ready","operator":"Exists","effect":"NoExecute","tolerationSeconds":300})";
+  const std::string reach =
+      R"({"key":"node.kubernetes.io/unreachable","operator":"Exists","effect":"NoExecute","tolerationSeconds":300})";
+  const std::string never = R"({"key":"node.kubernetes.io/not-ready","operator":"Exists","effect":"NoExecute"})";
+  const std::string brief = R"({"key":"node.kubernetes.io/unreachable","operator":"Exists","tolerationSeconds":5,
+      "effect":"NoExecute"})";
+  const std::string soft = R"({"key":"node.kubernetes.io/not-ready","operator":"Exists","effect":"NoSchedule"})";
+  const std::string all = R"({"operator":"Exists"})";
+  const std::pair<std::string, std::string> cases[] = {
+      {"", ready + "," + reach},
+      {never, never + "," + reach},
+      {brief, brief + "," + ready},
+      {soft, soft + "," + ready + "," + reach},
+      {all, all},
+  };
+  TestCluster cluster(1, TestCluster::Parts::kStoreOnly);
+  for (const auto& [given, made] : cases) {
+    CAPTURE(given);
+    Json pod = Json::parse(
+        R"({"apiVersion":"v1","kind":"Pod","metadata":{"generateName":"p-"},"spec":{"containers":[{"name":"c","image":"x"}]}})");
+    pod["spec"]["tolerations"] = Json::parse("[" + given + "]");
+    const ObjectPtr stored = cluster.Create(pod);
+    CHECK((*stored->json())["spec"]["tolerations"] == Json::parse("[" + made + "]"));
+  }
 }
 
 TEST_CASE("nothing is created in a namespace that is absent") {

@@ -13,7 +13,7 @@ Refusal Because(std::initializer_list<std::string_view> reasons) {
 
 }  // namespace
 
-TEST_CASE("The message of a refusal") {
+TEST_CASE("Scheduler: the message that says how many nodes are available") {
   SECTION("counts each reason of each node, sorted as text") {
     Diagnosis diagnosis(3);
     diagnosis.Add(Because({"Insufficient cpu"}), 2);

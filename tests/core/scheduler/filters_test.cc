@@ -48,6 +48,16 @@ Json Asking(Json requests) {
   return {{"spec", {{"containers", {{{"name", "c"}, {"image", "i"}, {"resources", {{"requests", requests}}}}}}}}};
 }
 
+// Init containers in this order, with what they ask of the cpu; "sidecar" restarts always.
+Json Initialising(const std::vector<std::pair<std::string, std::string>>& containers) {
+  Json list = Json::array();
+  for (const auto& [name, cpu] : containers) {
+    list.push_back({{"name", name}, {"image", "i"}, {"resources", {{"requests", {{"cpu", cpu}}}}}});
+    if (name == "sidecar") list.back()["restartPolicy"] = "Always";
+  }
+  return {{"spec", {{"initContainers", list}}}};
+}
+
 Json Tolerating(Json tolerations) { return {{"spec", {{"tolerations", tolerations}}}}; }
 Json Tainted(Json taints) { return {{"spec", {{"taints", taints}}}}; }
 Json Labelled(Json labels) { return {{"metadata", {{"labels", labels}}}}; }
@@ -215,7 +225,7 @@ TEST_CASE("Filter: required node affinity") {
   });
 }
 
-TEST_CASE("Filter: resources") {
+TEST_CASE("Filter: resources, with the init and sidecar rule, overhead, pods capacity and extended ones") {
   const Json three_cpus = Asking({{"cpu", "3"}});
   const Json gpus = {{"status", {{"allocatable", {{"nvidia.com/gpu", "2"}}}}}};
   Check({
@@ -252,6 +262,12 @@ TEST_CASE("Filter: resources") {
        kNone,
        {},
        "!Insufficient cpu"},
+      {"an init container counts beside the sidecars that were started before it",
+       Initialising({{"sidecar", "2"}, {"init", "3"}}),
+       kNone,
+       {},
+       "!Insufficient cpu"},
+      {"not beside those that come after it", Initialising({{"init", "3"}, {"sidecar", "2"}}), kNone, {}, ""},
       {"a sidecar adds up",
        {{"spec",
          {{"initContainers",

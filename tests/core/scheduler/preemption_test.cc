@@ -49,7 +49,7 @@ struct Bench : FakeCluster {
 
 }  // namespace
 
-TEST_CASE("Preemption: room is made, waited for, and taken") {
+TEST_CASE("Preemption: nominatedNodeName; room is made, waited for, and taken") {
   Bench b;
   b.Put(NodeJson("n1"));
   b.Runs("low", "n1", 4, 0);

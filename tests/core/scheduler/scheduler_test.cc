@@ -52,7 +52,7 @@ TEST_CASE("Scheduler: binds a waiting pod and says so") {
   CHECK(b.scheduler.binding() == 0);
 }
 
-TEST_CASE("Scheduler: pods that are not its own are left alone") {
+TEST_CASE("Scheduler: pods with another schedulerName are left alone, and so are those that go or have ended") {
   Bench b;
   b.Put(NodeJson("n1"));
   b.Start();
@@ -79,7 +79,7 @@ TEST_CASE("Scheduler: several profiles") {
   CHECK(b.NodeOf("bold") == "n1");
 }
 
-TEST_CASE("Scheduler: a gated pod waits for its gates, and says so once") {
+TEST_CASE("Scheduler: schedulingGates are waited for, and told once") {
   Bench b;
   b.Put(NodeJson("n1"));
   b.Start();
@@ -94,7 +94,7 @@ TEST_CASE("Scheduler: a gated pod waits for its gates, and says so once") {
   CHECK(b.NodeOf("p") == "n1");
 }
 
-TEST_CASE("Scheduler: a refusal becomes a condition and an event, and only when it changes") {
+TEST_CASE("Scheduler: Unschedulable becomes the condition PodScheduled and the event FailedScheduling") {
   Bench b;
   b.Put(NodeJson("n1", {{"spec", {{"taints", {{{"key", "k"}, {"value", "v"}, {"effect", "NoSchedule"}}}}}}}));
   b.Put(NodeJson("n2", {{"status", {{"allocatable", {{"cpu", "1"}}}}}}));
@@ -136,7 +136,7 @@ TEST_CASE("Scheduler: no nodes") {
   CHECK(b.NodeOf("p") == "n1");
 }
 
-TEST_CASE("Scheduler: each kind of change that helps wakes a refused pod, and the idle do not wait") {
+TEST_CASE("Scheduler: re-queue by event, each kind of change that helps wakes a refused pod") {
   Bench b;
   Json node = NodeJson("n1", {{"status", {{"allocatable", {{"pods", "1"}}}}}});
   node["spec"]["taints"] = {{{"key", "k"}, {"effect", "NoSchedule"}}};

@@ -103,7 +103,7 @@ TEST_CASE("Score: image locality prefers nodes that have large images, unless ev
   CHECK(Scores(plugins::kImageLocality, other, snapshot) == Expected{{"with", 0}, {"without", 100}});
 }
 
-TEST_CASE("The best total wins, and equals share fairly by seed") {
+TEST_CASE("Score: the best total wins; ties are broken fairly, yet by seed") {
   Snapshot snapshot;
   for (const char* name : {"a", "b", "c", "d"}) snapshot.PutNode(*Stored(NodeJson(name)));
   snapshot.PutPod(Stored(BoundTo(PodAsking("busy", "2", "4Gi"), "d")));

@@ -46,7 +46,7 @@ void Edit(JobCluster& cluster, Json spec) {
 
 }  // namespace
 
-TEST_CASE("A CronJob makes a Job at each moment, and sleeps in between") {
+TEST_CASE("schedule: a Job at each moment, and sleep in between") {
   JobCluster cluster;
   const ObjectPtr cron_job = cluster.Create(CronJob({{"timeZone", "UTC"}}));
   cluster.Settle();
@@ -87,7 +87,7 @@ TEST_CASE("A CronJob makes a Job at each moment, and sleeps in between") {
   CHECK(events.size() == 3);
 }
 
-TEST_CASE("A Job carries the moment in the CronJob's own time") {
+TEST_CASE("timeZone: a Job carries the moment in the CronJob's own time") {
   JobCluster cluster;
   cluster.Create(CronJob({{"schedule", "45 3 * * *"}, {"timeZone", "Asia/Kathmandu"}}));  // 5:45 ahead, always
   cluster.Advance(24h);
@@ -98,7 +98,7 @@ TEST_CASE("A Job carries the moment in the CronJob's own time") {
   CHECK(StatusOf(cluster)["lastScheduleTime"] == "2023-11-15T22:00:00Z");
 }
 
-TEST_CASE("concurrencyPolicy, with Jobs that never end") {
+TEST_CASE("concurrencyPolicy: with Jobs that never end") {
   JobCluster cluster;
   SECTION("Allow") {
     cluster.Create(CronJob());
@@ -126,7 +126,7 @@ TEST_CASE("concurrencyPolicy, with Jobs that never end") {
   }
 }
 
-TEST_CASE("Limits of history") {
+TEST_CASE("History limits: the oldest Jobs go, their pods with them") {
   JobCluster cluster;
   cluster.Create(CronJob({{"successfulJobsHistoryLimit", 2}, {"failedJobsHistoryLimit", 0}}));
   for (int i = 0; i < 4; ++i) {
@@ -138,7 +138,7 @@ TEST_CASE("Limits of history") {
   CHECK(cluster.List(resources::kPods, "default").size() == 2);  // their pods went with them
 }
 
-TEST_CASE("Bad schedules and zones are told, not fought with") {
+TEST_CASE("schedule and timeZone: bad ones are told, not fought with") {
   struct Case {
     Json spec;
     const char* event;
@@ -191,7 +191,29 @@ TEST_CASE("kubectl create job --from: a Job by hand is neither counted nor misse
   CHECK(cluster.EventsAbout("c").empty());
 }
 
-TEST_CASE("suspend skips moments, deletion takes the Jobs along") {
+TEST_CASE("startingDeadlineSeconds: a moment found too late is told and left out, however many were missed") {
+  JobCluster cluster;
+  cluster.Create(CronJob({{"schedule", "* * * * *"}, {"suspend", true}, {"startingDeadlineSeconds", 10}}));
+  cluster.Advance(200min + 15s);  // 22:13:20 to 01:33:35
+  Edit(cluster, {{"suspend", false}});
+  CHECK(Jobs(cluster) == "");
+  CHECK(Count(cluster.EventsAbout("c"),
+              "MissSchedule: Missed scheduled time to start a job: Wed, 15 Nov 2023 01:33:00 +0000") == 1);
+  cluster.Advance(25s);
+  CHECK(Jobs(cluster) == "c-28333534");
+  CHECK(Count(cluster.EventsAbout("c"), "SuccessfulCreate: Created job c-28333534") == 1);
+
+  JobCluster patient;
+  patient.Create(CronJob({{"schedule", "* * * * *"}, {"suspend", true}}));
+  patient.Advance(200min + 15s);
+  Edit(patient, {{"suspend", false}});
+  CHECK(Jobs(patient) == "c-28333533");  // the latest of two hundred
+  CHECK(Count(patient.EventsAbout("c"),
+              "TooManyMissedTimes: too many missed start times. Set or decrease .spec.startingDeadlineSeconds or check "
+              "clock skew") == 1);
+}
+
+TEST_CASE("suspend: skips moments; deletion takes the Jobs along") {
   JobCluster cluster;
   cluster.Create(CronJob());
   cluster.Settle();

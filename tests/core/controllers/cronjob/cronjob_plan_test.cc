@@ -85,7 +85,7 @@ TimeZone Zone(const char* posix) {
 
 }  // namespace
 
-TEST_CASE("Schedule: what is due, and when to look again") {
+TEST_CASE("schedule: what is due, and when to look again") {
   struct Case {
     const char *schedule, *last, *now, *expected;
   };
@@ -139,7 +139,7 @@ TEST_CASE("startingDeadlineSeconds: too late is too late") {
   CHECK(plan.notices[0].message == "Missed scheduled time to start a job: Sun, 01 Mar 2026 01:00:00 +0000");
 }
 
-TEST_CASE("More than 100 missed starts: told, and the latest is made up for") {
+TEST_CASE("startingDeadlineSeconds: more than 100 missed starts are told, and the latest is made up for") {
   CronWorld world(Json({{"schedule", "* * * * *"}}));
   CronJobPlan plan = world.PlanAt("2026-03-01T01:40:00Z");
   CHECK(CronWorld::Reasons(plan) == "");

@@ -93,7 +93,7 @@ struct Cluster : ControllerCluster {
 
 }  // namespace
 
-TEST_CASE("A Deployment makes a ReplicaSet named by the hash of its template") {
+TEST_CASE("Template hash: the ReplicaSet's name and the label pod-template-hash") {
   Cluster cluster;
   cluster.Deploy(3);
   cluster.RunPods();
@@ -102,6 +102,8 @@ TEST_CASE("A Deployment makes a ReplicaSet named by the hash of its template") {
   const Json set = *sets[0]->json();
   const std::string hash = TemplateHash((*cluster.Web()->json())["spec"]["template"], std::nullopt);
   CHECK(sets[0]->name() == "web-" + hash);
+  CHECK((*cluster.Web()->json())["spec"]["strategy"]["rollingUpdate"] ==
+        Json({{"maxUnavailable", "25%"}, {"maxSurge", "25%"}}));
   CHECK(set["metadata"]["labels"] == Json({{"app", "web"}, {"pod-template-hash", hash}}));
   CHECK(set["spec"]["selector"]["matchLabels"] == Json({{"app", "web"}, {"pod-template-hash", hash}}));
   CHECK(set["spec"]["template"]["metadata"]["labels"]["pod-template-hash"] == hash);
@@ -125,9 +127,15 @@ TEST_CASE("A Deployment makes a ReplicaSet named by the hash of its template") {
                         {"availableReplicas", 3},
                         {"terminatingReplicas", 0}}));
   CHECK(cluster.Scalings() == std::vector<std::string>{"Scaled up replica set web-" + hash + " from 0 to 3"});
+
+  // The same in every run and every version, and another one after a collision.
+  const Json plain =
+      Json::parse(R"({"metadata":{"labels":{"app":"web"}},"spec":{"containers":[{"name":"main","image":"nginx:1"}]}})");
+  CHECK(TemplateHash(plain, std::nullopt) == "6f9c97f657");
+  CHECK(TemplateHash(plain, 1) == "767fddb9f8");
 }
 
-TEST_CASE("A rolling update keeps within its budget at every step") {
+TEST_CASE("RollingUpdate: within its budget at every step") {
   Cluster cluster;
   cluster.Deploy(4, {{"strategy", {{"rollingUpdate", {{"maxUnavailable", 1}, {"maxSurge", 1}}}}}});
   cluster.RunPods();
@@ -155,7 +163,7 @@ TEST_CASE("A rolling update keeps within its budget at every step") {
   CHECK(scalings[2] == "Scaled down replica set " + old + " from 4 to 3");
 }
 
-TEST_CASE("A broken template stops the rollout, the deadline tells, and a good one repairs it") {
+TEST_CASE("progressDeadlineSeconds: a broken template stops the rollout, the deadline tells, a good one repairs") {
   Cluster cluster;
   cluster.Deploy(4, {{"progressDeadlineSeconds", 60}});
   cluster.RunPods();
@@ -180,7 +188,7 @@ TEST_CASE("A broken template stops the rollout, the deadline tells, and a good o
   CHECK(cluster.Says("Progressing") == "True NewReplicaSetAvailable");
 }
 
-TEST_CASE("Rollover: a third template in mid-rollout takes over") {
+TEST_CASE("Rollover mid-rollout: a third template takes over") {
   Cluster cluster;
   cluster.Deploy(6);
   cluster.RunPods();
@@ -194,7 +202,7 @@ TEST_CASE("Rollover: a third template in mid-rollout takes over") {
   CHECK(cluster.Sizes() == "nginx:1=0 nginx:2=0 nginx:3=6");
 }
 
-TEST_CASE("Undo: the ReplicaSet of that template comes back with a new revision") {
+TEST_CASE("rollout undo: the ReplicaSet of that template comes back with a new revision") {
   Cluster cluster;
   cluster.Deploy(2);
   cluster.RunPods();
@@ -212,7 +220,76 @@ TEST_CASE("Undo: the ReplicaSet of that template comes back with a new revision"
   CHECK(cluster.Pods() == std::map<std::string, int>{{"nginx:1", 2}});
 }
 
-TEST_CASE("Pause and resume: templates wait, sizes do not") {
+TEST_CASE("rollout status: observedGeneration follows every spec, also one that changes no pod") {
+  Cluster cluster;
+  cluster.Deploy(3);
+  cluster.RunPods();
+  auto generation = [&] { return cluster.Web()->view<MetaView>().generation; };
+  CHECK(generation() == 1);
+  CHECK(cluster.WebStatus()["observedGeneration"] == 1);
+  cluster.SetSpec({{"paused", true}});
+  cluster.SetImage("nginx:2");
+  cluster.Settle();
+  CHECK(generation() == 3);
+  CHECK(cluster.WebStatus()["observedGeneration"] == 3);
+  CHECK_FALSE(cluster.WebStatus().contains("updatedReplicas"));  // the rollout is not at its end
+  cluster.Edit([](Json& d) { d["metadata"]["labels"]["team"] = "a"; });
+  CHECK(generation() == 3);
+  cluster.SetSpec({{"paused", false}});
+  cluster.RunPods();
+  CHECK(generation() == 5);  // its own annotation, the revision, counts as upstream
+  CHECK(cluster.WebStatus()["observedGeneration"] == 5);
+  CHECK(cluster.WebStatus()["updatedReplicas"] == 3);
+}
+
+TEST_CASE("rollout restart: an annotation of the template replaces every pod, and is undone like an image") {
+  Cluster cluster;
+  cluster.Deploy(3);
+  cluster.RunPods();
+  const std::string first = cluster.SetOf("nginx:1")->name();
+  std::set<std::string> before;
+  for (const ObjectPtr& pod : cluster.List(resources::kPods, "default")) before.insert(pod->uid());
+  cluster.SetSpec(
+      {{"template",
+        {{"metadata", {{"annotations", {{"kubectl.kubernetes.io/restartedAt", "2026-01-01T00:00:00Z"}}}}}}}});
+  cluster.RunPods();
+  CHECK(cluster.Pods() == std::map<std::string, int>{{"nginx:1", 3}});
+  for (const ObjectPtr& pod : cluster.List(resources::kPods, "default")) {
+    CHECK_FALSE(before.contains(pod->uid()));
+    CHECK((*pod->json())["metadata"]["annotations"]["kubectl.kubernetes.io/restartedAt"] == "2026-01-01T00:00:00Z");
+  }
+  CHECK(cluster.RevisionOf(cluster.Web()) == "2");
+  cluster.SetSpec({{"template", {{"metadata", {{"annotations", nullptr}}}}}});
+  cluster.RunPods();
+  CHECK(cluster.RevisionOf(cluster.Get(resources::kReplicaSets, "default", first)) == "3");
+  CHECK(cluster.List(resources::kReplicaSets, "default").size() == 2);
+}
+
+TEST_CASE("terminatingReplicas: pods on their way out are told until they are gone, and block no rollout") {
+  Cluster cluster;
+  cluster.Deploy(2);
+  cluster.RunPods();
+  for (const ObjectPtr& pod : cluster.List(resources::kPods, "default")) {
+    cluster.Update(pod, [](Json& object) { object["metadata"]["finalizers"] = {"example.com/slow"}; });
+  }
+  const std::string old = cluster.SetOf("nginx:1")->name();
+  cluster.SetImage("nginx:2");
+  cluster.RunPods();
+  CHECK(cluster.Pods() == std::map<std::string, int>{{"nginx:2", 2}});
+  CHECK(cluster.WebStatus()["terminatingReplicas"] == 2);
+  CHECK(cluster.WebStatus()["replicas"] == 2);
+  CHECK(cluster.Document(resources::kReplicaSets, "default", old)["status"]["terminatingReplicas"] == 2);
+  CHECK(cluster.Says("Progressing") == "True NewReplicaSetAvailable");
+  for (const ObjectPtr& pod : cluster.List(resources::kPods, "default")) {
+    if (!pod->view<MetaView>().deleting()) continue;
+    cluster.Update(pod, [](Json& object) { object["metadata"].erase("finalizers"); });
+  }
+  cluster.RunPods();
+  CHECK(cluster.WebStatus()["terminatingReplicas"] == 0);
+  CHECK(cluster.Document(resources::kReplicaSets, "default", old)["status"]["terminatingReplicas"] == 0);
+}
+
+TEST_CASE("rollout pause and resume: templates wait, sizes do not") {
   Cluster cluster;
   cluster.Deploy(2);
   cluster.RunPods();
@@ -233,7 +310,7 @@ TEST_CASE("Pause and resume: templates wait, sizes do not") {
   CHECK(cluster.Says("Progressing") == "True NewReplicaSetAvailable");
 }
 
-TEST_CASE("A canary: paused in mid-rollout, both templates scale in proportion") {
+TEST_CASE("Proportional scaling: a canary, paused in mid-rollout, keeps its proportion") {
   Cluster cluster;
   cluster.Deploy(10, {{"strategy", {{"rollingUpdate", {{"maxUnavailable", 2}, {"maxSurge", 3}}}}}});
   cluster.RunPods();
@@ -271,7 +348,7 @@ TEST_CASE("Recreate: not one new pod before the last old one is gone") {
   CHECK(cluster.Pods() == std::map<std::string, int>{{"nginx:2", 3}});
 }
 
-TEST_CASE("minReadySeconds paces the rollout") {
+TEST_CASE("minReadySeconds: paces the rollout") {
   Cluster cluster;
   cluster.Deploy(
       2, {{"minReadySeconds", 30}, {"strategy", {{"rollingUpdate", {{"maxUnavailable", 0}, {"maxSurge", 1}}}}}});
@@ -298,7 +375,7 @@ TEST_CASE("minReadySeconds paces the rollout") {
   CHECK(cluster.List(resources::kReplicaSets, "default").size() == 2);
 }
 
-TEST_CASE("Adoption and orphaning of ReplicaSets") {
+TEST_CASE("Adoption and orphaning: ReplicaSets come and go with labels and owners") {
   Cluster cluster;
   cluster.Deploy(2);
   cluster.RunPods();
@@ -323,7 +400,7 @@ TEST_CASE("Adoption and orphaning of ReplicaSets") {
   CHECK(cluster.WebStatus()["collisionCount"] == 1);
 }
 
-TEST_CASE("A name that is taken raises collisionCount") {
+TEST_CASE("collisionCount: a name that is taken raises it") {
   Cluster cluster;
   cluster.Deploy(1, {{"paused", true}});
   cluster.Settle();
@@ -344,7 +421,7 @@ TEST_CASE("A name that is taken raises collisionCount") {
   CHECK(cluster.SetOf("nginx:1")->name() != "web-" + hash);
 }
 
-TEST_CASE("revisionHistoryLimit and the change cause") {
+TEST_CASE("rollout history: revisionHistoryLimit, revisions and the change cause") {
   Cluster cluster;
   cluster.Deploy(1, {{"revisionHistoryLimit", 2}});
   for (const char* image : {"nginx:2", "nginx:3", "nginx:4", "nginx:5"}) {
@@ -361,7 +438,7 @@ TEST_CASE("revisionHistoryLimit and the change cause") {
   CHECK(cluster.RevisionOf(cluster.Web()) == "5");
 }
 
-TEST_CASE("A quota on pods is told by the Deployment and ends with the quota") {
+TEST_CASE("ReplicaFailure: a quota on pods is told by the Deployment and ends with the quota") {
   Cluster cluster;
   bool refuse = true;
   cluster.registry().AddAdmission({"Quota", [&](AdmissionRequest& request, const WatchCache&) {

@@ -195,7 +195,7 @@ TEST_CASE("RollingUpdate: what a ReplicaSet has yet to do is not relied on") {
   CHECK(world.Acts() == "old 8>6");
 }
 
-TEST_CASE("Rollover: a template that changes in mid-rollout begins anew, all older ones shrink") {
+TEST_CASE("Rollover mid-rollout: a new template begins anew, all older ones shrink") {
   World world(10);
   world.Set("oldest", 8).Set("middle", 5, 2);
   CHECK(world.Acts() == "+0");  // 13 pods already
@@ -262,7 +262,7 @@ TEST_CASE("A size written by hand does not hold a rollout up") {
   CHECK(world.Acts() == "+2");
 }
 
-TEST_CASE("A paused Deployment makes no ReplicaSet and rolls nothing, but scales and trims") {
+TEST_CASE("Paused: makes no ReplicaSet and rolls nothing, but scales and trims") {
   World world(3);
   world.deployment().paused = true;
   world.Set("old", 3);
@@ -283,7 +283,7 @@ TEST_CASE("A paused Deployment makes no ReplicaSet and rolls nothing, but scales
   CHECK(halfway.Acts() == "-oldest");
 }
 
-TEST_CASE("Recreate waits for all old pods to be gone, going ones included") {
+TEST_CASE("Recreate: waits for all old pods to be gone, going ones included") {
   World world(3);
   world.Recreate().Set("older", 1).Set("old", 3);
   CHECK(world.Acts() == "older 1>0, old 3>0");
@@ -334,7 +334,7 @@ TEST_CASE("revisionHistoryLimit: the lowest revisions go, when complete, never o
   CHECK(unlimited.Acts() == "");
 }
 
-TEST_CASE("Status counts the pods of all ReplicaSets") {
+TEST_CASE("Status: counts the pods of all ReplicaSets, terminatingReplicas too") {
   World world(10);
   world.Set("old", 6, 5).Set("new", 5, 2);
   world["old"].terminating = 2;

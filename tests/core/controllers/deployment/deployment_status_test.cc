@@ -86,7 +86,7 @@ TEST_CASE("Progressing: created, updated, complete") {
   CHECK(world.Says("Available") == "False MinimumReplicasUnavailable");
 }
 
-TEST_CASE("Progressing: ProgressDeadlineExceeded at the deadline, and better news later") {
+TEST_CASE("progressDeadlineSeconds: ProgressDeadlineExceeded at the deadline, and better news later") {
   World world;
   world.Report(kNow, Created());
   world.Pods(3, 0).Report(kNow + 1s);
@@ -105,7 +105,7 @@ TEST_CASE("Progressing: ProgressDeadlineExceeded at the deadline, and better new
   CHECK(world.deployment().Condition("Progressing")->transitioned == kNow + 800s);
 }
 
-TEST_CASE("Progressing: pause and resume; the deadline begins anew") {
+TEST_CASE("progressDeadlineSeconds: pause and resume; the deadline begins anew") {
   World world;
   world.Report(kNow, Created());
   world.deployment().paused = true;
@@ -141,7 +141,7 @@ TEST_CASE("Available: by what the budget asks for") {
   CHECK(world.Says("Available") == "True MinimumReplicasAvailable");
 }
 
-TEST_CASE("ReplicaFailure is the ReplicaSet's, and goes with it") {
+TEST_CASE("ReplicaFailure: is the ReplicaSet's, and goes with it") {
   World world;
   world.set().failure = DeploymentCondition{"ReplicaFailure", "True", "FailedCreate", "exceeded quota"};
   world.Report();

@@ -41,7 +41,7 @@ BudgetStatus Plan(const Json& spec, const std::string& picture, int64_t scale, J
 
 }  // namespace
 
-TEST_CASE("What a budget allows") {
+TEST_CASE("PodDisruptionBudget status: what a budget allows") {
   struct Case {
     const char *what, *spec, *pods;
     int64_t scale, allowed, healthy, desired, expected;
@@ -73,7 +73,7 @@ TEST_CASE("What a budget allows") {
   }
 }
 
-TEST_CASE("An eviction counts until it shows, or for two minutes") {
+TEST_CASE("PodDisruptionBudget status: an eviction counts until it shows, or for two minutes") {
   const Json spec = {{"minAvailable", 1}};
   Json granted = {{"p0", FormatTime(At(1000))}, {"gone", FormatTime(At(1000))}};
   BudgetStatus status = Plan(spec, "RRR", 0, granted, 1010);

@@ -109,7 +109,7 @@ struct BudgetCluster : ControllerCluster {
 
 }  // namespace
 
-TEST_CASE("A budget follows its pods and their controllers") {
+TEST_CASE("PodDisruptionBudget status: follows its pods and their controllers") {
   BudgetCluster cluster;
   cluster.AddBudget("most", {{"maxUnavailable", 1}});
   cluster.AddBudget("half", {{"minAvailable", "50%"}});
@@ -152,7 +152,7 @@ TEST_CASE("A status that stays the same is not written") {
   CHECK(cluster.Get(resources::kPodDisruptionBudgets, "default", "b")->revision() == revision);
 }
 
-TEST_CASE("Pods without a controller, or with one that has no scale") {
+TEST_CASE("PodDisruptionBudget status: pods without a controller, or with one that has no scale") {
   BudgetCluster cluster;
   cluster.AddPod("bare");
   cluster.AddBudget("b", {{"maxUnavailable", 1}});
@@ -174,7 +174,7 @@ TEST_CASE("Pods without a controller, or with one that has no scale") {
   CHECK(cluster.BudgetStatus("c")["conditions"][0]["reason"] == "SufficientPods");
 }
 
-TEST_CASE("An eviction takes one disruption, and the next one waits") {
+TEST_CASE("Eviction: takes one disruption, and the next one is refused with 429") {
   BudgetCluster cluster;
   cluster.AddBudget("b", {{"maxUnavailable", 1}});
   CHECK(cluster.EvictionOf("web-0") == "ok");
@@ -197,7 +197,7 @@ TEST_CASE("An eviction takes one disruption, and the next one waits") {
   CHECK(cluster.EvictionOf("web-1") == "ok");
 }
 
-TEST_CASE("Evictions at one moment cannot spend the same disruption") {
+TEST_CASE("Eviction: those of one moment cannot spend the same disruption") {
   BudgetCluster cluster;
   cluster.AddBudget("b", {{"minAvailable", 1}});
   CHECK(cluster.Numbers("b") == "2/3/1/3");
@@ -206,7 +206,7 @@ TEST_CASE("Evictions at one moment cannot spend the same disruption") {
   CHECK(cluster.Numbers("b") == "0/1/1/3");
 }
 
-TEST_CASE("A pod that is not ready may go") {
+TEST_CASE("Eviction: unhealthyPodEvictionPolicy says when a pod that is not ready may go") {
   struct Case {
     const char *policy, *pods;
     bool healthy_enough;
@@ -233,7 +233,7 @@ TEST_CASE("A pod that is not ready may go") {
   }
 }
 
-TEST_CASE("Refusals of an eviction that are no matter of numbers") {
+TEST_CASE("Eviction: refusals that are no matter of numbers") {
   BudgetCluster cluster;
   cluster.AddBudget("b", {{"minAvailable", 1}});
   SECTION("several budgets") {

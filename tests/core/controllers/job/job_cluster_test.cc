@@ -32,7 +32,7 @@ void DeleteJob(JobCluster& cluster, Propagation propagation) {
 
 }  // namespace
 
-TEST_CASE("A Job runs its pods to completion") {
+TEST_CASE("completions and parallelism: a Job runs its pods to completion") {
   JobCluster cluster;
   const ObjectPtr job = cluster.AddJob("j", {{"completions", 3}, {"parallelism", 2}});
   cluster.Work();
@@ -73,7 +73,7 @@ TEST_CASE("A Job runs its pods to completion") {
   CHECK(cluster.Reconciles("job-controller") == before);
 }
 
-TEST_CASE("An Indexed Job gives every pod its index") {
+TEST_CASE("Indexed: every pod is given its index") {
   JobCluster cluster;
   cluster.AddJob("j", {{"completionMode", "Indexed"}, {"completions", 2}, {"parallelism", 2}});
   REQUIRE(cluster.ActivePods().size() == 2);
@@ -117,7 +117,7 @@ TEST_CASE("backoffLimit: failures are retried with a growing pause, then the Job
   CHECK(cluster.ActivePods().empty());
 }
 
-TEST_CASE("activeDeadlineSeconds ends the pods") {
+TEST_CASE("activeDeadlineSeconds: ends the pods") {
   JobCluster cluster;
   cluster.AddJob("j", {{"activeDeadlineSeconds", 30}, {"parallelism", 2}, {"completions", 2}});
   cluster.Work();
@@ -132,7 +132,7 @@ TEST_CASE("activeDeadlineSeconds ends the pods") {
   CHECK(cluster.List(resources::kPods, "default").empty());
 }
 
-TEST_CASE("ttlSecondsAfterFinished removes the Job and its pods") {
+TEST_CASE("ttlSecondsAfterFinished: removes the Job and its pods") {
   JobCluster cluster;
   cluster.AddJob("j", {{"ttlSecondsAfterFinished", 60}});
   cluster.Work();
@@ -155,7 +155,7 @@ TEST_CASE("ttlSecondsAfterFinished removes the Job and its pods") {
   }
 }
 
-TEST_CASE("suspend and resume") {
+TEST_CASE("suspend: and resume") {
   JobCluster cluster;
   cluster.AddJob("j", {{"parallelism", 2}, {"completions", 2}, {"backoffLimit", 0}});
   cluster.Work();
@@ -177,7 +177,7 @@ TEST_CASE("suspend and resume") {
   CHECK(Count(events, "Resumed: Job resumed") == 1);
 }
 
-TEST_CASE("podReplacementPolicy Failed: the successor waits for the end") {
+TEST_CASE("podReplacementPolicy: with Failed the successor waits for the end") {
   JobCluster cluster;
   cluster.AddJob("j", {{"podReplacementPolicy", "Failed"}});
   cluster.Work();
@@ -190,6 +190,60 @@ TEST_CASE("podReplacementPolicy Failed: the successor waits for the end") {
   cluster.Advance(20s);
   CHECK(cluster.ActivePods().size() == 1);
   CHECK(cluster.StatusOf("j").failed == 1);
+}
+
+TEST_CASE("podReplacementPolicy: Failed where there is a podFailurePolicy, else TerminatingOrFailed") {
+  JobCluster cluster;
+  cluster.AddJob("j");
+  CHECK(cluster.Document(resources::kJobs, "default", "j")["spec"]["podReplacementPolicy"] == "TerminatingOrFailed");
+  cluster.Work();
+  const std::string first = cluster.ActivePods()[0];
+  cluster.Delete(resources::kPods, "default", first);
+  cluster.Advance(9s);
+  CHECK(cluster.ActivePods().empty());
+  cluster.Advance(1s);  // the back-off, while the old one still goes
+  CHECK(cluster.ActivePods().size() == 1);
+  CHECK(cluster.Get(resources::kPods, "default", first));
+
+  JobCluster patient;
+  patient.AddJob("j", Json::parse(R"({"podFailurePolicy":{"rules":[
+      {"action":"Ignore","onPodConditions":[{"type":"DisruptionTarget"}]}]}})"));
+  CHECK(patient.Document(resources::kJobs, "default", "j")["spec"]["podReplacementPolicy"] == "Failed");
+  patient.Work();
+  patient.Delete(resources::kPods, "default", patient.ActivePods()[0]);
+  patient.Advance(20s);
+  CHECK(patient.ActivePods().empty());
+}
+
+TEST_CASE("successPolicy: the Job is complete when its rule is met, and what still runs goes") {
+  JobCluster cluster;
+  cluster.AddJob("j", Json::parse(R"({"completionMode":"Indexed","completions":3,"parallelism":3,
+      "successPolicy":{"rules":[{"succeededIndexes":"0"}]}})"));
+  cluster.Work();
+  for (const std::string& pod : cluster.ActivePods()) {
+    if (pod.starts_with("j-0-")) cluster.End(pod, 0);
+  }
+  CHECK(cluster.ActivePods().empty());
+  cluster.Work();
+  CHECK(cluster.Conditions("j") == "SuccessCriteriaMet/SuccessPolicy Complete/SuccessPolicy");
+  CHECK(cluster.StatusOf("j").succeeded == 1);
+  CHECK(cluster.StatusOf("j").failed == 0);
+}
+
+TEST_CASE("backoffLimitPerIndex and maxFailedIndexes: indexes fail one by one, then the Job") {
+  JobCluster cluster;
+  cluster.AddJob("j", Json::parse(R"({"completionMode":"Indexed","completions":3,"parallelism":1,
+      "backoffLimitPerIndex":0,"maxFailedIndexes":1})"));
+  for (const char* failed : {"0", "0,1"}) {
+    cluster.Work();
+    REQUIRE(cluster.ActivePods().size() == 1);
+    cluster.EndAll(1);
+    cluster.Advance(1s);
+    CHECK(cluster.StatusOf("j").failed_indexes->ToString() == failed);
+  }
+  CHECK(cluster.Conditions("j") == "FailureTarget/MaxFailedIndexesExceeded Failed/MaxFailedIndexesExceeded");
+  CHECK(cluster.ActivePods().empty());
+  CHECK(cluster.StatusOf("j").failed == 2);
 }
 
 TEST_CASE("A lost node: its pods have failed, and are replaced") {
@@ -207,7 +261,7 @@ TEST_CASE("A lost node: its pods have failed, and are replaced") {
   }
 }
 
-TEST_CASE("podFailurePolicy forgives a lost node") {
+TEST_CASE("podFailurePolicy: forgives a lost node") {
   JobCluster cluster;
   cluster.AddJob("j", Json::parse(R"({"backoffLimit":0,"podFailurePolicy":{"rules":[
       {"action":"Ignore","onPodConditions":[{"type":"DisruptionTarget"}]}]}})"));

@@ -12,7 +12,7 @@ Json Spec(const char* text) { return Json::parse(text); }
 
 }  // namespace
 
-TEST_CASE("Parallelism: as many pods at work as there is work") {
+TEST_CASE("parallelism: as many pods at work as there is work") {
   struct Case {
     const char* spec;
     int active, succeeded;
@@ -46,7 +46,7 @@ TEST_CASE("A surplus of pods: the least advanced go first") {
   CHECK(world.Acts() == "-unscheduled! -pending! -running!");
 }
 
-TEST_CASE("Completions: recorded, released, counted, and only then complete") {
+TEST_CASE("completions: recorded, released, counted, and only then complete") {
   JobWorld world(Spec(R"({"completions":1})"));
   world.Succeeded("a");
   JobPlan plan = world.Advance();
@@ -208,16 +208,16 @@ TEST_CASE("backoffLimit: with restartPolicy OnFailure the restarts of the contai
   }
 }
 
-TEST_CASE("Back-off: 10 s after a failure, doubling to 6 min; a success begins anew") {
+TEST_CASE("backoffLimit: exponential back-off, 10 s doubling to 10 min; a success begins anew") {
   struct Case {
     int64_t failures;
     Duration wait;
   };
   for (const Case& c :
-       {Case{0, 0s}, Case{1, 10s}, Case{2, 20s}, Case{3, 40s}, Case{6, 320s}, Case{7, 360s}, Case{60, 360s}}) {
+       {Case{0, 0s}, Case{1, 10s}, Case{2, 20s}, Case{3, 40s}, Case{6, 320s}, Case{7, 600s}, Case{60, 600s}}) {
     CAPTURE(c.failures);
     CHECK(JobBackoff::Remaining(c.failures, JobWorld::At(100), JobWorld::At(100)) == c.wait);
-    CHECK(JobBackoff::Remaining(c.failures, JobWorld::At(100), JobWorld::At(600)) == 0s);
+    CHECK(JobBackoff::Remaining(c.failures, JobWorld::At(100), JobWorld::At(700)) == 0s);
   }
   JobWorld world(Spec(R"({"completions":9,"parallelism":2,"backoffLimit":9})"));
   world.Failed("a").finished = JobWorld::At(995);
@@ -230,6 +230,36 @@ TEST_CASE("Back-off: 10 s after a failure, doubling to 6 min; a success begins a
   world.Advance();
   world.Succeeded("b").finished = JobWorld::At(1000);
   CHECK(world.Acts() == "+ + ~b");
+}
+
+TEST_CASE("backoffLimit: the back-off counts from the moment a pod ended, or was told to go") {
+  const std::string base = R"("creationTimestamp":"1970-01-01T00:00:10Z")";
+  const std::string going = base + R"(,"deletionTimestamp":"1970-01-01T00:01:30Z","deletionGracePeriodSeconds":30)";
+  const std::string not_ready = R"("conditions":[{"type":"Ready","status":"False",
+      "lastTransitionTime":"1970-01-01T00:00:50Z"}])";
+  const std::string ready = R"("conditions":[{"type":"Ready","status":"True",
+      "lastTransitionTime":"1970-01-01T00:00:20Z"}])";
+  const std::string one = R"({"name":"a","state":{"terminated":{"exitCode":1,"finishedAt":"1970-01-01T00:00:40Z"}}})";
+  const std::string two = R"({"name":"b","state":{"terminated":{"exitCode":0,"finishedAt":"1970-01-01T00:00:45Z"}}})";
+  const std::string runs = R"({"name":"b","state":{"running":{}}})";
+  const struct {
+    const char* what;
+    std::string metadata, status;
+    int64_t finished;
+  } cases[] = {
+      {"the last container", base, R"("phase":"Failed","containerStatuses":[)" + one + "," + two + "]", 45},
+      {"whatever else is known", going,
+       R"("phase":"Failed","containerStatuses":[)" + two + "," + one + "]," + not_ready, 45},
+      {"one still runs", base, R"("phase":"Failed","containerStatuses":[)" + one + "," + runs + "]," + not_ready, 50},
+      {"told to go", going, R"("phase":"Running",)" + ready, 60},
+      {"nobody knows", base, R"("phase":"Failed")", 10},
+      {"not ended", base, R"("phase":"Running",)" + not_ready, 0},
+  };
+  for (const auto& c : cases) {
+    CAPTURE(c.what);
+    const Json pod = Json::parse(R"({"metadata":{)" + c.metadata + R"(},"status":{)" + c.status + "}}");
+    CHECK(JobPodView(pod).finished == JobWorld::At(c.finished));
+  }
 }
 
 TEST_CASE("backoffLimitPerIndex: indexes fail one by one") {

@@ -130,7 +130,31 @@ TEST_CASE("minReadySeconds: the set looks again at the right moment") {
   CHECK(cluster.SetStatus()["availableReplicas"] == 2);
 }
 
-TEST_CASE("A refusal to create is told, backs off and never spins") {
+TEST_CASE("Slow start: batches of 1, 2, 4 until one is refused, and on from 1 after the back-off") {
+  Cluster cluster;
+  int asked = 0, allowed = 4;
+  cluster.registry().AddAdmission({"Quota", [&](AdmissionRequest& request, const WatchCache&) {
+                                     if (request.op != AdmissionRequest::Op::kCreate) return Status();
+                                     if (request.kind.resource != resources::kPods) return Status();
+                                     ++asked;
+                                     return allowed-- > 0 ? Status() : Status(Reason::kForbidden, "exceeded quota");
+                                   }});
+  cluster.Create(ReplicaSet("web", 100));
+  cluster.Settle();
+  CHECK(asked == 7);  // 1 + 2 + 4, of which one was made
+  CHECK(cluster.List(resources::kPods, "default").size() == 4);
+  asked = 0;
+  allowed = 0;
+  cluster.Advance(5ms);
+  CHECK(asked == 1);
+  allowed = 1000;
+  asked = 0;
+  cluster.Advance(30s);
+  CHECK(asked == 96);
+  CHECK(cluster.SetStatus()["replicas"] == 100);
+}
+
+TEST_CASE("ReplicaFailure: a refused create is told, backs off and never spins") {
   Cluster cluster;
   int asked = 0;
   bool refuse = true;
@@ -215,7 +239,7 @@ TEST_CASE("Nothing is written when nothing changed") {
   CHECK(cluster.Set()->revision() == revision);
 }
 
-TEST_CASE("pod-deletion-cost and sharing a node decide who goes") {
+TEST_CASE("Scale-down order: pod-deletion-cost and sharing a node decide who goes") {
   Cluster cluster;
   cluster.Create(ReplicaSet("web", 4));  // one node has two
   cluster.RunPods();

@@ -77,7 +77,7 @@ void NotReady(PodView& pod) { pod.ready = false; }
 
 }  // namespace
 
-TEST_CASE("ReplicaSet scale-down order: each rule decides before the next") {
+TEST_CASE("Scale-down order: each rule decides before the next") {
   // In each row the first pod goes and the second stays; whatever is said after it would be the other way round.
   struct Case {
     const char* rule;
@@ -118,7 +118,7 @@ TEST_CASE("ReplicaSet scale-down order: each rule decides before the next") {
   }
 }
 
-TEST_CASE("ReplicaSet scale-down order: doubled up on a node before alone, and after the deletion cost") {
+TEST_CASE("Scale-down order: doubled up on a node before alone, and after pod-deletion-cost") {
   auto on = [](const char* node, int32_t cost = 0) {
     return [node, cost](PodView& pod) { pod.node_name = node, pod.deletion_cost = cost; };
   };
@@ -130,7 +130,7 @@ TEST_CASE("ReplicaSet scale-down order: doubled up on a node before alone, and a
   CHECK(dear.Deleted() == "alone");
 }
 
-TEST_CASE("ReplicaSet scale-down order: ages of the same magnitude are alike") {
+TEST_CASE("Scale-down order: shorter ready by log buckets, ages of one magnitude are alike") {
   auto ready_for = [](Duration age) { return [age](PodView& pod) { pod.ready_since = pod.created = kNow - age; }; };
   // 60 and 70 minutes fall into one bucket of the binary logarithm: the uid decides, not the age.
   World alike(1);
@@ -156,7 +156,7 @@ TEST_CASE("Failed, succeeded and going pods do not count as active") {
   CHECK(status.terminating == 1);
 }
 
-TEST_CASE("A burst is 500 creates or deletes") {
+TEST_CASE("Burst: 500 creates or deletes") {
   World world(1700);
   CHECK(world.Plan().creates == 500);
   CHECK(world.Plan().more);
@@ -169,7 +169,7 @@ TEST_CASE("A burst is 500 creates or deletes") {
   CHECK_FALSE(exact.Plan().more);
 }
 
-TEST_CASE("minReadySeconds: ready is not yet available, and the moment is known") {
+TEST_CASE("readyReplicas and availableReplicas: minReadySeconds lie between, and the moment is known") {
   World world(3);
   world.set().min_ready = 30s;
   world.Pod("old");
@@ -191,7 +191,7 @@ TEST_CASE("fullyLabeledReplicas: pods that carry every label of the template") {
   CHECK(ObserveReplicaSet(world.Inputs(), &requeue).fully_labeled == 1);
 }
 
-TEST_CASE("ReplicaFailure is told once and goes with its cause") {
+TEST_CASE("ReplicaFailure: told once, and goes with its cause") {
   const ReplicaSetStatus status{.replicas = 1};
   const ReplicaFailure failure{"FailedCreate", "exceeded quota"};
   const Json told = ReplicaSetStatusDocument(status, true, failure, nullptr, 2, kNow);
@@ -210,7 +210,7 @@ TEST_CASE("ReplicaFailure is told once and goes with its cause") {
         Json({{"replicas", 1}, {"observedGeneration", 2}}));
 }
 
-TEST_CASE("A pod's deletion cost is a plain int32, or nothing") {
+TEST_CASE("pod-deletion-cost: a plain int32, or nothing") {
   const std::pair<const char*, int32_t> cases[] = {{"10", 10}, {"-3", -3}, {"+3", 0},         {"007", 0},
                                                    {"1.5", 0}, {"", 0},    {"99999999999", 0}};
   for (const auto& [text, cost] : cases) {

@@ -78,7 +78,7 @@ Json WithClaims() {
 
 }  // namespace
 
-TEST_CASE("A StatefulSet comes up in order, each pod with its identity") {
+TEST_CASE("Identity: name and ordinal, stable host name, pod-index label") {
   StatefulCluster cluster;
   cluster.AddSet();
   CHECK(cluster.Pods() == "web-0=1!");
@@ -118,7 +118,7 @@ TEST_CASE("A StatefulSet comes up in order, each pod with its identity") {
         1);
 }
 
-TEST_CASE("Scaling goes up and down in order") {
+TEST_CASE("OrderedReady: scaling goes up and down in order") {
   StatefulCluster cluster;
   cluster.AddSet();
   cluster.RunPods();
@@ -142,7 +142,7 @@ TEST_CASE("Scaling goes up and down in order") {
   CHECK(cluster.Pods() == "web-7=1 web-8=1");
 }
 
-TEST_CASE("Parallel pods come and go at once") {
+TEST_CASE("Parallel: pods come and go at once") {
   StatefulCluster cluster;
   cluster.AddSet({{"podManagementPolicy", "Parallel"}});
   CHECK(cluster.Pods() == "web-0=1! web-1=1! web-2=1!");
@@ -151,7 +151,7 @@ TEST_CASE("Parallel pods come and go at once") {
   CHECK(cluster.Pods() == "web-0=1~ web-1=1~ web-2=1~");
 }
 
-TEST_CASE("A rolling update goes from the highest ordinal to the lowest") {
+TEST_CASE("RollingUpdate: from the highest ordinal to the lowest, with minReadySeconds, and undone") {
   StatefulCluster cluster;
   cluster.AddSet({{"minReadySeconds", 10}});
   for (int i = 0; i < 3; ++i) cluster.RunPods(), cluster.Advance(10s);
@@ -184,7 +184,7 @@ TEST_CASE("A rolling update goes from the highest ordinal to the lowest") {
   }
 }
 
-TEST_CASE("A partition holds back what is below it, and its pods come back as they were") {
+TEST_CASE("partition: holds back what is below it, and its pods come back as they were") {
   StatefulCluster cluster;
   cluster.AddSet({{"updateStrategy", {{"rollingUpdate", {{"partition", 2}}}}}});
   cluster.RunPods();
@@ -199,7 +199,7 @@ TEST_CASE("A partition holds back what is below it, and its pods come back as th
   CHECK(cluster.Pods() == "web-0=2 web-1=2 web-2=2");
 }
 
-TEST_CASE("OnDelete leaves the when to the user") {
+TEST_CASE("OnDelete: leaves the when to the user") {
   StatefulCluster cluster;
   cluster.AddSet({{"updateStrategy", {{"type", "OnDelete"}}}});
   cluster.RunPods();
@@ -211,7 +211,7 @@ TEST_CASE("OnDelete leaves the when to the user") {
   CHECK(cluster.Pods() == "web-0=2 web-1=1 web-2=1");
 }
 
-TEST_CASE("A broken rollout is repaired by applying a good template") {
+TEST_CASE("Broken rollout: repaired by applying a good template") {
   StatefulCluster cluster;
   cluster.AddSet();
   cluster.RunPods();
@@ -235,7 +235,7 @@ TEST_CASE("A broken rollout is repaired by applying a good template") {
   CHECK(cluster.Pods() == "web-0=3 web-1=3 web-2=3");
 }
 
-TEST_CASE("Failed pods are made again, ever more slowly") {
+TEST_CASE("Failed pods: made again, ever more slowly") {
   StatefulCluster cluster;
   cluster.AddSet();
   cluster.RunPods();
@@ -311,7 +311,68 @@ TEST_CASE("Orphans are adopted only under the set's names, and misfits are let g
   }
 }
 
-TEST_CASE("Old revisions beyond the limit go, but none that is in use") {
+TEST_CASE("Deleting the set does not promise order, scaling to zero first does") {
+  StatefulCluster cluster;
+  cluster.AddSet();
+  cluster.RunPods();
+  SECTION("deleted") {
+    cluster.Delete(resources::kStatefulSets, "default", "web");
+    cluster.Settle();
+    CHECK(cluster.Pods() == "web-0=1~ web-1=1~ web-2=1~");
+  }
+  SECTION("deleted in the foreground: the set outlives its pods and makes none anew") {
+    DeleteOptions foreground;
+    foreground.propagation = Propagation::kForeground;
+    cluster.Delete(resources::kStatefulSets, "default", "web", foreground);
+    cluster.Settle();
+    CHECK(cluster.Pods() == "web-0=1~ web-1=1~ web-2=1~");
+    CHECK(cluster.Get(resources::kStatefulSets, "default", "web"));
+  }
+  SECTION("scaled to zero") {
+    cluster.Scale(0);
+    CHECK(cluster.Pods() == "web-0=1 web-1=1 web-2=1~");
+    cluster.StepPods();
+    CHECK(cluster.Pods() == "web-0=1 web-1=1~");
+    cluster.StepPods();
+    CHECK(cluster.Pods() == "web-0=1~");
+  }
+  cluster.RunPods();
+  CHECK(cluster.Pods() == "");
+}
+
+TEST_CASE("Revisions: one for each content, and the pods carry its name") {
+  StatefulCluster cluster;
+  cluster.AddSet({{"replicas", 1}});
+  cluster.RunPods();
+  cluster.SetImage("nginx:2");
+  cluster.RunPods();
+  cluster.SetImage("nginx:1");
+  cluster.RunPods();
+  CHECK(cluster.List(resources::kControllerRevisions, "default").size() == 2);
+  CHECK(cluster.SetStatus()["collisionCount"] == 0);
+  CHECK(cluster.Document(resources::kPods, "default", "web-0")["metadata"]["labels"]["controller-revision-hash"] ==
+        cluster.SetStatus()["updateRevision"]);
+}
+
+TEST_CASE("Revisions: a name that is taken by other content raises collisionCount") {
+  StatefulCluster first;
+  first.AddSet({{"replicas", 1}});
+  const std::string name = first.SetStatus()["updateRevision"];
+
+  StatefulCluster cluster;
+  cluster.Create({{"apiVersion", "apps/v1"},
+                  {"kind", "ControllerRevision"},
+                  {"metadata", {{"name", name}, {"namespace", "default"}}},
+                  {"data", {{"else", true}}},
+                  {"revision", 1}});
+  cluster.AddSet({{"replicas", 1}});
+  cluster.RunPods();
+  CHECK(cluster.SetStatus()["collisionCount"] == 1);
+  CHECK(cluster.SetStatus()["updateRevision"] != name);
+  CHECK(cluster.Pods() == "web-0=1");
+}
+
+TEST_CASE("revisionHistoryLimit: old revisions beyond it go, but none that is in use") {
   StatefulCluster cluster;
   cluster.AddSet({{"revisionHistoryLimit", 1}, {"updateStrategy", {{"rollingUpdate", {{"partition", 3}}}}}});
   cluster.RunPods();
@@ -327,7 +388,7 @@ TEST_CASE("Old revisions beyond the limit go, but none that is in use") {
   CHECK(images == std::vector<std::string>{"nginx:1", "nginx:4"});
 }
 
-TEST_CASE("Each ordinal has claims of its own, which outlive its pod") {
+TEST_CASE("volumeClaimTemplates: one claim per ordinal, which outlives its pod and is reattached") {
   StatefulCluster cluster;
   cluster.AddSet(WithClaims());
   cluster.RunPods();
@@ -355,7 +416,7 @@ TEST_CASE("Each ordinal has claims of its own, which outlive its pod") {
   CHECK(cluster.Claims() == std::vector<std::string>{"data-web-0", "data-web-1", "data-web-2"});
 }
 
-TEST_CASE("whenScaled: Delete takes the claim along with the pod that leaves the range") {
+TEST_CASE("persistentVolumeClaimRetentionPolicy: whenScaled takes the claim along with the pod that leaves") {
   StatefulCluster cluster;
   Json spec = WithClaims();
   spec["persistentVolumeClaimRetentionPolicy"] = {{"whenScaled", "Delete"}};
@@ -398,7 +459,7 @@ TEST_CASE("whenScaled: Delete takes the claim along with the pod that leaves the
   }
 }
 
-TEST_CASE("whenDeleted: Delete takes the claims along with the set") {
+TEST_CASE("persistentVolumeClaimRetentionPolicy: whenDeleted takes the claims along with the set") {
   StatefulCluster cluster;
   Json spec = WithClaims();
   spec["persistentVolumeClaimRetentionPolicy"] = {{"whenDeleted", "Delete"}};

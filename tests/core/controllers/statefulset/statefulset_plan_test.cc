@@ -81,7 +81,7 @@ TEST_CASE("Parallel: creates and deletes wait for nobody") {
   for (const Row& row : rows) Check(row, [](StatefulSetView& set) { set.parallel = true; });
 }
 
-TEST_CASE("ordinals.start moves the range") {
+TEST_CASE("ordinals.start: moves the range") {
   auto from_five = [](StatefulSetView& set) { set.start = 5; };
   Check({"new ones from there", 2, "", "+5new"}, from_five);
   Check({"complete", 2, "NN", ""}, from_five);
@@ -95,7 +95,7 @@ TEST_CASE("ordinals.start moves the range") {
   CHECK(world.Acts() == "-1");
 }
 
-TEST_CASE("Failed and succeeded pods are replaced, with back-off and an event") {
+TEST_CASE("Failed pods: replaced like succeeded ones, with back-off and an event") {
   StatefulWorld world;
   world.set.replicas = 2;
   world.Pods("NF");
@@ -148,7 +148,7 @@ TEST_CASE("RollingUpdate: one at a time from the highest ordinal") {
   for (const Row& row : parallel) Check(row, [](StatefulSetView& set) { set.parallel = true; });
 }
 
-TEST_CASE("A partition keeps the ordinals below it at the current revision") {
+TEST_CASE("partition: keeps the ordinals below it at the current revision") {
   auto partition = [](int64_t at) { return [at](StatefulSetView& set) { set.partition = at; }; };
   Check({"only those from there on", 3, "OOO", "-2"}, partition(2));
   Check({"done", 3, "OON", ""}, partition(2));
@@ -163,7 +163,7 @@ TEST_CASE("A partition keeps the ordinals below it at the current revision") {
   Check({"a broken one below the partition is not touched", 3, "xOO", ""}, partition(1));
 }
 
-TEST_CASE("maxUnavailable lets several go at once") {
+TEST_CASE("maxUnavailable: lets several go at once") {
   struct Case {
     const char* what;
     IntOrPercent most;
@@ -200,7 +200,7 @@ TEST_CASE("OnDelete: replaced when somebody deletes them, by the new template") 
   Check({"even a broken one", 3, "Ox", ""}, on_delete);
 }
 
-TEST_CASE("A good template repairs a broken rollout") {
+TEST_CASE("Broken rollout: a good template repairs it") {
   const Row rows[] = {
       {"one that never came up is replaced", 3, "OOx", "-2"},
       {"then made of the good template", 3, "OO", "+2new"},
@@ -235,7 +235,7 @@ TEST_CASE("No pod takes a claim that is leaving with its predecessor") {
   CHECK(world.Acts() == "+1new");
 }
 
-TEST_CASE("Identity labels are put back") {
+TEST_CASE("Identity: the labels are put back") {
   StatefulWorld world;
   world.Ready(0).stateful.pod_index_label.clear();
   world.Ready(1).stateful.pod_name_label = "other";
@@ -347,7 +347,7 @@ TEST_CASE("When a pod is stuck") {
   }
 }
 
-TEST_CASE("persistentVolumeClaimRetentionPolicy decides who owns a claim") {
+TEST_CASE("persistentVolumeClaimRetentionPolicy: decides who owns a claim") {
   const Json foreign = {{"apiVersion", "v1"}, {"kind", "ConfigMap"}, {"name", "c"}, {"uid", "c-uid"}};
   auto kinds = [](const Json& owners) {
     std::string out;
