@@ -7,12 +7,11 @@ import json
 import os
 import re
 import shutil
-import subprocess
 import sys
 import tempfile
 import urllib.request
 
-from wherry_server import Kubectl, Server, kubectls, wait_until
+from wherry_server import Kubectl, Server, empty_cgroups, kubectls, wait_until
 
 NOBODY = 65534
 
@@ -112,18 +111,13 @@ def listing():
     return {d: sorted(os.listdir(d)) for d in ("/", "/etc", "/usr/share")}, len(open("/proc/self/mountinfo").readlines())
 
 
-def cgroups():
-    return {os.path.join(directory, name) for directory, names, _ in os.walk("/sys/fs/cgroup") for name in names
-            if name.startswith("wherry-")}
-
-
 def phase(kubectl, pod):
     return kubectl.get("pod", pod)["status"]["phase"]
 
 
 def run(version, program, server, user):
     kubectl = Kubectl(program, server)
-    before = cgroups()
+    before = empty_cgroups()
     classes = {c["metadata"]["name"]: c["handler"] for c in kubectl.get("runtimeclass")["items"]}
     assert classes == {"host": "host", "sandbox": "sandbox"}, classes
     status, _, err = kubectl("apply", "-f", "-", stdin=READER % {"level": "gvisor", "python": PYTHON})
@@ -182,7 +176,7 @@ def run(version, program, server, user):
     kubectl.ok("delete", "deployment/web", "pod/hungry", "pod/reader-host", "pod/reader-sandbox", "--wait=true")
     wait_until(lambda: not kubectl.get("pods")["items"], "all pods are gone")
     wait_until(lambda: not server.processes(), "no process is left")
-    wait_until(lambda: cgroups() <= before, "no control group is left")
+    wait_until(lambda: empty_cgroups() <= before, "no control group is left")
     left = os.listdir(os.path.join(server.data, "pods"))
     assert not left, left
     print(f"ok: kubectl {version}, {user}")
