@@ -6,7 +6,7 @@ cd "$(dirname "$0")/.."
 packages=(g++ cmake ninja-build pkg-config ccache mold
   libasio-dev nlohmann-json3-dev libspdlog-dev libsqlite3-dev libssl-dev zlib1g-dev libyaml-cpp-dev libcli11-dev libhttp-parser-dev
   libseccomp-dev libjemalloc-dev libnghttp2-dev catch2
-  nginx-light prometheus-node-exporter busybox python3 python3-kubernetes nodejs npm curl procps perl)
+  nginx-light prometheus-node-exporter busybox python3 python3-kubernetes python3-grpcio nodejs npm curl procps perl)
 
 missing=()
 for package in "${packages[@]}"; do

@@ -122,10 +122,15 @@ class Builder {
 
   Status FindItsImage() {
     const std::string reference = StringAt(container_, "image");
+    std::string why;
+    if (!IsImageReference(reference, &why)) {
+      return ContainerRefusal("InvalidImageName", "Failed to apply default image tag \"" + reference +
+                                                      "\": couldn't parse image name \"" + reference + "\": " + why);
+    }
     image_object_ = FindImage(cache_, reference);
     if (image_object_) image_ = &image_object_->view<ImageView>();
     command_ = CombineCommand(container_, image_);
-    if (command_.empty()) return UnknownImage(reference);
+    if (command_.empty()) return UnknownImage(reference, StringAt(container_, "imagePullPolicy"));
     built_.image_id = image_ ? "wherry://images/" + image_->name : "wherry://host";
     if (image_ && !image_->root_directory.empty()) {
       return ContainerRefusal(

@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cctype>
 #include <csignal>
 #include <nlohmann/json.hpp>
 
@@ -39,6 +40,54 @@ size_t TagAt(std::string_view reference) {
   return reference.find(':', slash == std::string_view::npos ? 0 : slash);
 }
 
+bool IsLower(char c) { return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9'); }
+bool IsWord(char c) { return IsLower(c) || (c >= 'A' && c <= 'Z') || c == '_'; }
+bool IsHex(char c) { return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f') || (c >= 'A' && c <= 'F'); }
+
+// Words of lower case and digits, joined by one '.', one or two '_', or any number of '-'.
+bool IsPathPart(std::string_view part) {
+  size_t at = 0;
+  while (true) {
+    const size_t begin = at;
+    while (at < part.size() && IsLower(part[at])) ++at;
+    if (at == begin) return false;
+    if (at == part.size()) return true;
+    const char joint = part[at];
+    size_t joints = 0;
+    while (at < part.size() && part[at] == joint) ++at, ++joints;
+    const size_t most = joint == '.' ? 1 : joint == '_' ? 2 : joint == '-' ? part.size() : 0;
+    if (joints > most) return false;
+  }
+}
+
+bool IsRegistry(std::string_view host) {
+  const size_t colon = host.find(':');
+  if (colon != std::string_view::npos) {
+    const std::string_view port = host.substr(colon + 1);
+    if (port.empty() || port.find_first_not_of("0123456789") != std::string_view::npos) return false;
+    host = host.substr(0, colon);
+  }
+  while (true) {
+    const size_t dot = host.find('.');
+    const std::string_view label = host.substr(0, dot);
+    if (label.empty() || label.front() == '-' || label.back() == '-') return false;
+    if (!std::all_of(label.begin(), label.end(), [](char c) { return (IsWord(c) && c != '_') || c == '-'; }))
+      return false;
+    if (dot == std::string_view::npos) return true;
+    host.remove_prefix(dot + 1);
+  }
+}
+
+bool IsDigest(std::string_view digest) {
+  constexpr size_t kLeastHex = 32;
+  const size_t colon = digest.find(':');
+  if (colon == std::string_view::npos || colon == 0) return false;
+  const std::string_view hex = digest.substr(colon + 1);
+  return hex.size() >= kLeastHex && std::all_of(hex.begin(), hex.end(), IsHex) &&
+         std::all_of(digest.begin(), digest.begin() + static_cast<std::ptrdiff_t>(colon),
+                     [](char c) { return IsWord(c) || c == '+' || c == '.' || c == '-'; });
+}
+
 std::vector<std::string> Strings(const Json& object, const char* field) {
   std::vector<std::string> out;
   const Json* list = FindPath(object, field);
@@ -50,6 +99,44 @@ std::vector<std::string> Strings(const Json& object, const char* field) {
 }
 
 }  // namespace
+
+bool IsImageReference(std::string_view reference, std::string* why) {
+  constexpr size_t kMaxTag = 128, kMaxName = 255;
+  *why = "invalid reference format";
+  if (const size_t at = reference.find('@'); at != std::string_view::npos) {
+    if (!IsDigest(reference.substr(at + 1))) return false;
+    reference = reference.substr(0, at);
+  }
+  if (const size_t colon = TagAt(reference); colon != std::string_view::npos) {
+    const std::string_view tag = reference.substr(colon + 1);
+    if (tag.empty() || tag.size() > kMaxTag || !IsWord(tag.front())) return false;
+    if (!std::all_of(tag.begin(), tag.end(), [](char c) { return IsWord(c) || c == '.' || c == '-'; })) return false;
+    reference = reference.substr(0, colon);
+  }
+  const std::string_view name = reference;
+  if (const size_t slash = reference.find('/');
+      slash != std::string_view::npos && NamesRegistry(reference.substr(0, slash))) {
+    if (!IsRegistry(reference.substr(0, slash))) return false;
+    reference.remove_prefix(slash + 1);
+  }
+  std::string lower(reference);
+  std::transform(lower.begin(), lower.end(), lower.begin(), [](unsigned char c) { return std::tolower(c); });
+  bool parts = true;
+  for (std::string_view rest = lower; parts;) {
+    const size_t slash = rest.find('/');
+    parts = IsPathPart(rest.substr(0, slash));
+    if (slash == std::string_view::npos) break;
+    rest.remove_prefix(slash + 1);
+  }
+  if (parts && lower != reference) {
+    const bool official = name.find('/') == std::string_view::npos;
+    *why += ": repository name (" + std::string(official ? "library/" : "") + std::string(reference) +
+            ") must be lowercase";
+  }
+  if (!parts || lower != reference || name.size() > kMaxName) return false;
+  why->clear();
+  return true;
+}
 
 std::string NormaliseImage(std::string_view reference) {
   const size_t at = reference.find('@');
@@ -183,17 +270,19 @@ std::vector<std::string> CombineCommand(const Json& container, const ImageView* 
   return command;
 }
 
-Status UnknownImage(const std::string& reference) {
+Status UnknownImage(const std::string& reference, const std::string& pull_policy) {
   std::string name(reference.substr(0, reference.find_first_of(":@", reference.rfind('/') + 1)));
   name = name.substr(name.rfind('/') + 1);
-  const std::string message = "no Image object matches \"" + NormaliseImage(reference) +
-                              "\" and the container has no command; images are names for local programs here. Add one: "
-                              "echo '{\"apiVersion\":\"wherry.dev/v1\","
-                              "\"kind\":\"Image\",\"metadata\":{\"name\":\"" +
-                              name + "\"},\"spec\":{\"references\":[\"" + reference + "\"],\"command\":[\"/path/to/" +
-                              name + "\"]}}' | kubectl apply -f -";
+  std::string message = "no Image object matches \"" + NormaliseImage(reference) +
+                        "\" and the container has no command; images are names for local programs here. Add one: "
+                        "echo '{\"apiVersion\":\"wherry.dev/v1\","
+                        "\"kind\":\"Image\",\"metadata\":{\"name\":\"" +
+                        name + "\"},\"spec\":{\"references\":[\"" + reference + "\"],\"command\":[\"/path/to/" + name +
+                        "\"]}}' | kubectl apply -f -";
+  const bool never = pull_policy == "Never";
+  if (never) message = "Container image \"" + reference + "\" is not present with pull policy of Never: " + message;
   StatusDetails details;
-  details.causes.push_back({"ErrImagePull", message, ""});
+  details.causes.push_back({never ? "ErrImageNeverPull" : "ErrImagePull", message, ""});
   return Status(Reason::kInvalid, message, std::move(details));
 }
 

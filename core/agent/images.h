@@ -16,6 +16,9 @@ namespace wherry {
 // The full form of an image reference: "nginx" → "docker.io/library/nginx:latest", "me/app:1" → "docker.io/me/app:1",
 // "nginx@sha256:…" → "docker.io/library/nginx@sha256:…"; a tag beside a digest is kept and the digest dropped.
 std::string NormaliseImage(std::string_view reference);
+// Whether it is a reference by the grammar of registries: [host[:port]/]path[/path…][:tag][@algorithm:hex], paths in
+// lower case. Says why not in `*why`, as they do.
+bool IsImageReference(std::string_view reference, std::string* why);
 
 // What an Image object says (wherry.dev/v1): `object->view<ImageView>()`.
 struct ImageView {
@@ -59,8 +62,9 @@ int SignalNumber(const std::string& name);
 // else SIGTERM.
 int StopSignal(const WatchCache& cache, const Json& container);
 
-// The refusal for a container without a command whose image nobody knows: says how to add it.
-Status UnknownImage(const std::string& reference);
+// The refusal for a container without a command whose image nobody knows: says how to add it. ErrImagePull, or
+// ErrImageNeverPull when the pull policy is Never.
+Status UnknownImage(const std::string& reference, const std::string& pull_policy);
 
 // Where `program` would be run from, looking through `path` like execvp; "" = nowhere.
 std::string FindProgram(const std::string& program, std::string_view path);

@@ -60,15 +60,18 @@ void RemoveOrphanFiles(const fs::path& data_dir, const std::set<std::string>& ui
       if (!uids.contains(mark == std::string::npos ? name : name.substr(mark + 1))) stale.push_back(entry.path());
     }
   }
-  for (const auto& entry : fs::recursive_directory_iterator(data_dir / "nodes", error)) {
-    if (entry.is_symlink() && !fs::exists(entry.path(), error)) stale.push_back(entry.path());
-  }
   if (const fs::path memory = MemoryVolumes(data_dir); !memory.empty()) {
     for (const auto& entry : fs::directory_iterator(memory, error)) {
       if (!uids.contains(entry.path().filename().string())) stale.push_back(entry.path());
     }
   }
   for (const fs::path& path : stale) fs::remove_all(path, error);
+  // Now, for those of the logs that just went lead nowhere as well.
+  stale.clear();
+  for (const auto& entry : fs::recursive_directory_iterator(data_dir / "nodes", error)) {
+    if (entry.is_symlink() && !fs::exists(entry.path(), error)) stale.push_back(entry.path());
+  }
+  for (const fs::path& path : stale) fs::remove(path, error);
 }
 
 }  // namespace wherry

@@ -236,11 +236,19 @@ void PodWorker::StartFailed(size_t i, int attempt, const Status& why) {
   c.obstacle_message = why.message();
   c.obstacle_since = now;
   c.retry_at = now + BackoffAfter(++c.obstacle_failures);
-  if (reason == "ErrImagePull") {
-    Record(EventType::kWarning, "Failed",
-           "Failed to pull image \"" + info_.containers[i].image + "\": " + why.message(), i);
+  // What is said of an image comes first, under a reason of its own.
+  const std::pair<const char*, std::pair<const char*, std::string>> images[] = {
+      {"ErrImagePull", {"Failed", "Failed to pull image \"" + info_.containers[i].image + "\": " + why.message()}},
+      {"ErrImageNeverPull", {"ErrImageNeverPull", why.message()}},
+      {"InvalidImageName", {"InspectFailed", why.message()}},
+  };
+  std::string error = why.message();
+  for (const auto& [known, event] : images) {
+    if (reason != known) continue;
+    Record(EventType::kWarning, event.first, event.second, i);
+    error = reason;
   }
-  Record(EventType::kWarning, "Failed", "Error: " + (reason == "ErrImagePull" ? reason : why.message()), i);
+  Record(EventType::kWarning, "Failed", "Error: " + error, i);
 }
 
 }  // namespace wherry

@@ -17,6 +17,14 @@ Json TerminatedState(const PodInfo& pod, size_t i, const Run& run) {
   return {{"terminated", std::move(state)}};
 }
 
+// Of a container that never ran: whether its turn had come before the pod ended. If so it counts as lost, else it still
+// waits for the init containers.
+bool HadItsTurn(const PodInfo& pod, const PodRecord& record, const PodPlan& plan, size_t i) {
+  if (pod.containers[i].role == ContainerRole::kMain) return plan.initialized;
+  return std::any_of(record.containers.begin() + static_cast<std::ptrdiff_t>(i), record.containers.end(),
+                     [](const ContainerRecord& later) { return later.current.has_value(); });
+}
+
 Json ContainerStatus(const PodInfo& pod, const PodRecord& record, const PodPlan& plan, size_t i) {
   const ContainerInfo& info = pod.containers[i];
   const ContainerRecord& c = record.containers[i];
@@ -41,6 +49,8 @@ Json ContainerStatus(const PodInfo& pod, const PodRecord& record, const PodPlan&
   } else if (c.current) {
     status["state"] = TerminatedState(pod, i, *c.current);
     if (c.last) status["lastState"] = TerminatedState(pod, i, *c.last);
+  } else if (!HadItsTurn(pod, record, plan, i)) {
+    status["state"] = {{"waiting", {{"reason", "PodInitializing"}}}};
   } else {
     // The pod ended before this container ever ran; the kubelet reports it so.
     status["state"] = {{"terminated",

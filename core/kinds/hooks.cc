@@ -16,12 +16,13 @@ struct Entry {
   void (*prepare_create)(Json&);
   void (*prepare_update)(Json&, const Json&);
   void (*validate)(const Json&, const Json*, FieldErrors&);
+  void (*conclude_create)(Json&) = nullptr;
 };
 
 constexpr std::string_view kCore, kApps = "apps", kBatch = "batch";
 
 constexpr Entry kEntries[] = {
-    {kCore, "v1", "Pod", DefaultPod, CreatePod, nullptr, ValidatePod},
+    {kCore, "v1", "Pod", DefaultPod, CreatePod, nullptr, ValidatePod, ConcludePod},
     {kCore, "v1", "Node", DefaultNode, nullptr, nullptr, ValidateNode},
     {kCore, "v1", "Namespace", DefaultNamespace, CreateNamespace, UpdateNamespace, ValidateNamespace},
     {kCore, "v1", "ConfigMap", nullptr, nullptr, nullptr, ValidateConfigMap},
@@ -75,6 +76,7 @@ KindHooks HooksFor(const GroupVersionKind& gvk) {
     if (e.prepare_create != nullptr) hooks.prepare_create = e.prepare_create;
     if (e.prepare_update != nullptr) hooks.prepare_update = e.prepare_update;
     if (e.validate != nullptr) hooks.validate = e.validate;
+    if (e.conclude_create != nullptr) hooks.conclude_create = e.conclude_create;
   }
   for (const View& view : kViews) {
     if (view.group != gvk.group || view.version != gvk.version || view.kind != gvk.kind) continue;

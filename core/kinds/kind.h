@@ -55,6 +55,8 @@ struct KindHooks {
   // Server-side preparation on create and on update: drops or resets what clients may not set (status, generation …).
   std::function<void(Json& object)> prepare_create;
   std::function<void(Json& object, const Json& old)> prepare_update;
+  // After defaults and admission, on create: what follows from what they made of the object.
+  std::function<void(Json& object)> conclude_create;
   // After the schema's own checks. `old` is null on create.
   std::function<void(const Json& object, const Json* old, FieldErrors& errors)> validate;
   // Conversions of a kind that is a view of another version's storage (`storage` set).

@@ -61,6 +61,7 @@ void CheckSuccessPolicy(const Json& spec, const std::string& path, Refusals& out
 // The hooks themselves.
 void DefaultPod(Json& pod);
 void CreatePod(Json& pod);
+void ConcludePod(Json& pod);
 void ValidatePod(const Json& pod, const Json* old, FieldErrors& errors);
 
 void DefaultTemplate(Json& workload);  // of any kind with spec.template

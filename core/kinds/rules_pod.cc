@@ -197,7 +197,9 @@ void DefaultPod(Json& pod) {
   DefaultRunningPod(spec);
 }
 
-void CreatePod(Json& pod) { pod["status"] = {{"phase", "Pending"}, {"qosClass", QosClass(pod)}}; }
+void CreatePod(Json& pod) { pod["status"] = {{"phase", "Pending"}}; }
+
+void ConcludePod(Json& pod) { pod["status"]["qosClass"] = QosClass(pod); }
 
 void CheckPodSpec(const Json& spec, const std::string& path, PodUse use, Refusals& out) {
   CheckVolumes(spec, path, out);

@@ -146,6 +146,7 @@ Task<Result<ObjectPtr>> Registry::Create(const Kind& kind, std::string ns, Json 
                            context.dry_run};
   status = Admit(request);
   if (!status.ok()) co_return status;
+  if (stored.hooks.conclude_create) stored.hooks.conclude_create(object);
 
   const auto document = std::make_shared<Json>(std::move(object));
   for (int tries = 1;; ++tries) {

@@ -8,6 +8,7 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <asio/co_spawn.hpp>
 #include <asio/executor_work_guard.hpp>
 #include <asio/io_context.hpp>
@@ -19,12 +20,14 @@
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <string>
+#include <utility>
 
 #include "core/control_plane/control_plane.h"
 #include "core/controllers/pod_view.h"
 #include "core/controllers/slow_start.h"
 #include "core/kinds/resources.h"
 #include "core/runtime/object_view.h"
+#include "tests/bench/arguments.h"
 
 namespace wherry {
 namespace {
@@ -196,11 +199,21 @@ class Bench {
 
 int main(int argc, char** argv) {
   spdlog::set_level(spdlog::level::warn);
+  const char* usage = "deployment_bench [pods] [nodes] [full|normal|memory]";
+  wherry::bench::CheckArgumentCount(argc, argv, 3, usage);
+  const int pods = wherry::bench::NumberArgument(argc, argv, 1, 10'000, 1, 1'000'000, usage);
+  const int nodes = wherry::bench::NumberArgument(argc, argv, 2, 5'000, 1, 100'000, usage);
   const std::string durability = argc > 3 ? argv[3] : "full";
-  const auto how = durability == "full"     ? wherry::Durability::kFull
-                   : durability == "normal" ? wherry::Durability::kNormal
-                                            : wherry::Durability::kMemory;
-  wherry::Bench bench(argc > 1 ? std::atoi(argv[1]) : 10'000, argc > 2 ? std::atoi(argv[2]) : 5'000, how);
+  const std::pair<const char*, wherry::Durability> known[] = {{"full", wherry::Durability::kFull},
+                                                              {"normal", wherry::Durability::kNormal},
+                                                              {"memory", wherry::Durability::kMemory}};
+  const auto* how =
+      std::find_if(std::begin(known), std::end(known), [&](const auto& k) { return k.first == durability; });
+  if (how == std::end(known)) {
+    std::fprintf(stderr, "deployment_bench: unknown durability %s\nusage: %s\n", durability.c_str(), usage);
+    return 2;
+  }
+  wherry::Bench bench(pods, nodes, how->second);
   bench.Run();
   return 0;
 }

@@ -23,6 +23,7 @@
 #include "api/http/pki.h"
 #include "api/http/server.h"
 #include "api/http/wakeup.h"
+#include "tests/bench/arguments.h"
 
 namespace wherry::http {
 namespace {
@@ -261,8 +262,10 @@ void MeasureFloor(int readers, int rounds) {
 }  // namespace wherry::http
 
 int main(int argc, char** argv) {
-  const int clients = argc > 1 ? std::atoi(argv[1]) : 64;
-  const int requests = argc > 2 ? std::atoi(argv[2]) : 200'000;
+  const char* usage = "http_bench [clients=64] [requests=200000] [part of a name]";
+  wherry::bench::CheckArgumentCount(argc, argv, 3, usage);
+  const int clients = wherry::bench::NumberArgument(argc, argv, 1, 64, 1, 10'000, usage);
+  const int requests = wherry::bench::NumberArgument(argc, argv, 2, 200'000, 1000, 1'000'000'000, usage);
   const std::string only = argc > 3 ? argv[3] : "";
   const auto Measure = [&only](wherry::http::Run run) {
     if (only.empty() || std::string(run.name).find(only) != std::string::npos) wherry::http::Measure(run);

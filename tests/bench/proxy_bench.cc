@@ -25,6 +25,7 @@
 
 #include "core/network/proxy.h"
 #include "core/network/socket.h"
+#include "tests/bench/arguments.h"
 
 namespace {
 
@@ -174,8 +175,10 @@ double ThreadCpu(clockid_t clock) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  const size_t megabytes = argc > 1 ? static_cast<size_t>(std::atol(argv[1])) : 2048;
-  const int exchanges = argc > 2 ? std::atoi(argv[2]) : 20000;
+  const char* usage = "proxy_bench [MiB=2048] [exchanges=20000]";
+  bench::CheckArgumentCount(argc, argv, 2, usage);
+  const auto megabytes = static_cast<size_t>(bench::NumberArgument(argc, argv, 1, 2048, 1, 1 << 20, usage));
+  const int exchanges = bench::NumberArgument(argc, argv, 2, 20'000, 1, 100'000'000, usage);
 
   Server server;
   const int udp = BindUdp(kBack, 0);

@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "core/scheduler/placement.h"
+#include "tests/bench/arguments.h"
 #include "tests/core/scheduler/fake_cluster.h"
 
 namespace wherry::testing {
@@ -111,6 +112,8 @@ void Run(int pods) {
 
 int main(int argc, char** argv) {
   spdlog::set_level(spdlog::level::warn);
-  wherry::testing::Run(argc > 1 ? std::atoi(argv[1]) : 10'000);
+  const char* usage = "scheduler_bench [pods]";
+  wherry::bench::CheckArgumentCount(argc, argv, 1, usage);
+  wherry::testing::Run(wherry::bench::NumberArgument(argc, argv, 1, 10'000, 1, 10'000'000, usage));
   return 0;
 }

@@ -13,6 +13,8 @@
 #include "core/agent/runtime/process_runtime.h"
 #include "core/agent/warden/warden_main.h"
 #include "core/runtime/clock.h"
+#include "tests/bench/arguments.h"
+#include "tests/bench/bare_sandbox.h"
 
 namespace {
 
@@ -109,7 +111,9 @@ Task<> StartFlood(Bench& bench, std::string size) {
 
 int main(int argc, char** argv) {
   if (const auto status = MaybeRunWarden(argc, argv)) return *status;
-  const int count = argc > 1 ? atoi(argv[1]) : 2000;
+  const char* usage = "spawn_bench [containers]";
+  bench::CheckArgumentCount(argc, argv, 1, usage);
+  const int count = bench::NumberArgument(argc, argv, 1, 2000, 4, 1'000'000, usage);
   std::string name = (std::filesystem::temp_directory_path() / "wherry-bench-XXXXXX").string();
   if (mkdtemp(name.data()) == nullptr) return 1;
   Bench bench;
@@ -144,6 +148,7 @@ int main(int argc, char** argv) {
                       {"a volume at /<missing>:      ", {"/wherry-bench"}, false},
                       {"sandbox:                     ", {}, true}};
   std::filesystem::create_directory(bench.dir + "/volume");
+  double sandboxed = 0;
   for (const Row& row : rows) {
     bench.confinement = warden::Confinement();
     bench.confinement.sandbox = row.sandbox;
@@ -151,8 +156,18 @@ int main(int argc, char** argv) {
       bench.confinement.mounts.push_back({bench.dir + "/volume", place, false});
     const double mounted = ContainersPerSecond(bench, "m" + std::to_string(&row - rows) + "-", count / 4, 8);
     printf("%s   %8.0f per s  ratio %.2f\n", row.what, mounted, mounted / plain);
+    sandboxed = mounted;  // the last row's
   }
   bench.confinement = warden::Confinement();
+  const auto bare_start = SteadyClock::now();
+  const int bare_count = count / 20 + 1;
+  bool granted = true;
+  for (int i = 0; i < bare_count && granted; ++i) granted = bench::BareSandbox() >= 0;
+  if (granted) {
+    const double bare = bare_count / Seconds(bare_start);
+    printf("a clone with its mounts, alone:%8.0f per s  ratio %.2f; the sandbox's to it %.2f\n", bare, bare / plain,
+           sandboxed / bare);
+  }
 
   bench.started = bench.count = bench.ended = 0;
   const auto start = SteadyClock::now();

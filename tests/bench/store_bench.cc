@@ -19,6 +19,7 @@
 #include "store/object_store.h"
 #include "store/schema.h"
 #include "store/watch_cache.h"
+#include "tests/bench/arguments.h"
 
 namespace wherry {
 namespace {
@@ -139,7 +140,9 @@ Figure Through(const std::string& path, Durability durability, size_t in_flight,
 }
 
 int Main(int argc, char** argv) {
-  const double seconds = argc > 1 ? std::atof(argv[1]) : 2;
+  const char* usage = "store_bench [seconds-per-measurement] [directory]";
+  bench::CheckArgumentCount(argc, argv, 2, usage);
+  const double seconds = bench::NumberArgument(argc, argv, 1, 2, 1, 3600, usage);
   std::string directory = (argc > 2 ? std::string(argv[2]) : std::string(".")) + "/store-bench-XXXXXX";
   if (!::mkdtemp(directory.data())) {
     std::perror(directory.c_str());

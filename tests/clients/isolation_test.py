@@ -7,12 +7,11 @@ import json
 import os
 import re
 import shutil
-import subprocess
 import sys
 import tempfile
 import urllib.request
 
-from wherry_server import Kubectl, Server, kubectls, wait_until
+from wherry_server import Kubectl, Server, empty_cgroups, kubectls, wait_until
 
 NOBODY = 65534
 
@@ -23,7 +22,7 @@ metadata: {name: app}
 data: {greeting: hello}
 """
 
-# An unmodified program that knows nothing but its own paths.
+# Unmodified programs that know nothing but their own paths.
 READER = """
 apiVersion: v1
 kind: Pod
@@ -34,7 +33,7 @@ spec:
   containers:
     - name: main
       image: busybox
-      command: ["sh", "-c", "cat /etc/app/greeting /etc/one/file; echo own > /data/file; echo; exec sleep 1000"]
+      command: ["sh", "-c", "cat /etc/app/greeting /etc/one/file; echo own > /data/file; echo; exec /usr/bin/python3 -c \\"%(python)s\\""]
       volumeMounts:
         - {name: config, mountPath: /etc/app}
         - {name: data, mountPath: /data}
@@ -45,6 +44,8 @@ spec:
     - name: data
       emptyDir: {}
 """
+
+PYTHON = "import time; print(open('/etc/app/greeting').read(), flush=True); time.sleep(1000)"
 
 SERVERS = """
 apiVersion: apps/v1
@@ -65,7 +66,10 @@ spec:
           volumeMounts: [{name: page, mountPath: /usr/share/wherry-web}]
       volumes:
         - name: page
-          configMap: {name: app}
+          projected:
+            sources:
+              - configMap: {name: app}
+              - downwardAPI: {items: [{path: name, fieldRef: {fieldPath: metadata.name}}]}
 """
 
 HUNGRY = """
@@ -107,29 +111,23 @@ def listing():
     return {d: sorted(os.listdir(d)) for d in ("/", "/etc", "/usr/share")}, len(open("/proc/self/mountinfo").readlines())
 
 
-def cgroups():
-    found = []
-    for directory, names, _ in os.walk("/sys/fs/cgroup"):
-        found += [os.path.join(directory, name) for name in names if name.startswith("wherry-")]
-    return found
-
-
 def phase(kubectl, pod):
     return kubectl.get("pod", pod)["status"]["phase"]
 
 
 def run(version, program, server, user):
     kubectl = Kubectl(program, server)
+    before = empty_cgroups()
     classes = {c["metadata"]["name"]: c["handler"] for c in kubectl.get("runtimeclass")["items"]}
     assert classes == {"host": "host", "sandbox": "sandbox"}, classes
-    status, _, err = kubectl("apply", "-f", "-", stdin=READER % {"level": "gvisor"})
+    status, _, err = kubectl("apply", "-f", "-", stdin=READER % {"level": "gvisor", "python": PYTHON})
     assert status != 0 and 'pod rejected: RuntimeClass "gvisor" not found' in err, err
 
     kubectl.ok("apply", "-f", "-", stdin=CONFIG)
     for level in classes:
-        kubectl.ok("apply", "-f", "-", stdin=READER % {"level": level})
+        kubectl.ok("apply", "-f", "-", stdin=READER % {"level": level, "python": PYTHON})
     for level in classes:
-        wait_until(lambda: kubectl.ok("logs", f"reader-{level}") == "hellohello\n", f"{level} reads its configuration")
+        wait_until(lambda: kubectl.ok("logs", f"reader-{level}") == "hellohello\nhello\n", f"{level} reads its configuration")
 
         out = kubectl.ok("exec", f"reader-{level}", "--", "sh", "-c", "cat /etc/app/greeting /data/file; hostname; cat /proc/1/comm")
         name, first = out.splitlines()[1:]
@@ -140,17 +138,18 @@ def run(version, program, server, user):
     kubectl.ok("apply", "-f", "-", stdin=SERVERS)
     kubectl.ok("wait", "--for=condition=Available", "deployment/web", "--timeout=30s")
     pods = kubectl.get("pods", "-l", "app=web")["items"]
-    addresses = {pod["status"]["podIP"] for pod in pods}
+    addresses = {pod["status"]["podIP"]: pod["metadata"]["name"] for pod in pods}
     assert len(addresses) == 5, addresses
 
-    def page(address):
+    def page(address, name):
         try:
-            return urllib.request.urlopen(f"http://{address}:8080/greeting", timeout=5).read()
+            return urllib.request.urlopen(f"http://{address}:8080/{name}", timeout=5).read()
         except OSError:
             return b""
 
-    for address in addresses:
-        wait_until(lambda: page(address) == b"hello", f"{address} answers")
+    for address, name in addresses.items():
+        wait_until(lambda: page(address, "greeting") == b"hello", f"{address} answers")
+        assert page(address, "name") == name.encode(), f"another pod than {name} answers on its address"
 
     # What they take.
     def top(*args):
@@ -177,7 +176,7 @@ def run(version, program, server, user):
     kubectl.ok("delete", "deployment/web", "pod/hungry", "pod/reader-host", "pod/reader-sandbox", "--wait=true")
     wait_until(lambda: not kubectl.get("pods")["items"], "all pods are gone")
     wait_until(lambda: not server.processes(), "no process is left")
-    wait_until(lambda: not cgroups(), "no control group is left")
+    wait_until(lambda: empty_cgroups() <= before, "no control group is left")
     left = os.listdir(os.path.join(server.data, "pods"))
     assert not left, left
     print(f"ok: kubectl {version}, {user}")

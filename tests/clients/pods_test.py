@@ -1,67 +1,19 @@
 """The life of pods with real processes, as kubectl shows it: probes, hooks, last words, volumes that follow, manifests from
 a directory. Run with every kubectl there is.
 
-    pods_test.py WHERRY
+    pods_test.py WHERRY [STORY …]
 """
 
-import json
 import os
-import re
 import sys
 import tempfile
 import time
 
-from wherry_server import Kubectl, Server, kubectls, wait_until
+from pod_story import Story, pod, tell
+from wherry_server import wait_until
 
 
-def pod(name, command, container="", spec="", volumes=""):
-    return f"""
-apiVersion: v1
-kind: Pod
-metadata: {{name: {name}, labels: {{app: {name}}}}}
-spec:
-  terminationGracePeriodSeconds: 5
-  {spec}
-  volumes: [{volumes}]
-  containers:
-    - name: main
-      image: busybox
-      command: ["sh", "-c", {json.dumps(command)}]
-      {container}
-"""
-
-
-class Story:
-    def __init__(self, kubectl, server):
-        self.kubectl = kubectl
-        self.server = server
-
-    def apply(self, text):
-        self.kubectl.ok("apply", "-f", "-", stdin=text)
-
-    def status(self, name):
-        return self.kubectl.get("pod", name)["status"]
-
-    def main(self, name):
-        found = self.status(name).get("containerStatuses")
-        return found[0] if found else {}
-
-    def directory(self, name):
-        uid = self.kubectl.get("pod", name)["metadata"]["uid"]
-        return os.path.join(self.server.data, "pods", uid, "main")
-
-    def described(self, name, *patterns):
-        """Every pattern is in `kubectl describe pod`, soon."""
-        def look():
-            text = self.kubectl.ok("describe", "pod", name)
-            return all(re.search(p, text) for p in patterns)
-        try:
-            wait_until(look, f"describe pod {name}")
-        except AssertionError:
-            raise AssertionError(f"describe pod {name} lacks one of {patterns}:\n" + self.kubectl.ok("describe", "pod", name))
-
-    # ---- the stories
-
+class Pods(Story):
     def readiness(self):
         """A Service leads to pods that are ready, and only while they are; a rollout waits for it."""
         self.apply("""
@@ -237,27 +189,5 @@ spec:
 STORIES = ["readiness", "liveness", "nginx", "exec_probes", "hooks", "last_words", "volumes", "eviction", "manifests"]
 
 
-def main():
-    found = kubectls()
-    if not found:
-        print("no kubectl found; tests/setup.sh brings Debian's")
-        return 77
-    failed = []
-    for version, program in sorted(found.items()):
-        with tempfile.TemporaryDirectory() as folder:
-            with Server(sys.argv[1], durability="normal", more=["--manifests", folder]) as server:
-                server.manifests = folder
-                story = Story(Kubectl(program, server), server)
-                for name in sys.argv[2:] or STORIES:
-                    begin = time.monotonic()
-                    try:
-                        getattr(story, name)()
-                        print(f"kubectl {version}: {name} ({time.monotonic() - begin:.1f} s)")
-                    except AssertionError as error:
-                        failed.append(name)
-                        print(f"kubectl {version}: {name} FAILED: {error}")
-    return 1 if failed else 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(tell(Pods, STORIES))

@@ -1,23 +1,23 @@
-"""Streams: exec, cp, port-forward, attach and logs, with kubectls of SPDY and of WebSocket, and the Python client.
+"""Streams: exec, cp, port-forward, attach and top, with kubectls of SPDY and of WebSocket, and the Python client. Logs have
+a test of their own.
 
     streams_test.py WHERRY
 """
 
-import fcntl
 import hashlib
 import os
-import pty
 import re
-import select
+import shutil
 import signal
-import struct
+import socket
 import subprocess
 import sys
-import termios
+import tempfile
 import threading
 import time
 import urllib.request
 
+from interactive import Attached, Terminal
 from wherry_server import Kubectl, Server, kubectls, wait_until
 
 PODS = """
@@ -37,6 +37,14 @@ spec:
 ---
 apiVersion: v1
 kind: Pod
+metadata: {name: ended}
+spec:
+  restartPolicy: Never
+  containers:
+    - {name: main, image: any, command: ["true"]}
+---
+apiVersion: v1
+kind: Pod
 metadata: {name: files}
 spec:
   terminationGracePeriodSeconds: 0
@@ -44,6 +52,37 @@ spec:
     - name: main
       image: any
       command: [/usr/bin/python3, -m, http.server, "80", -d, %(dir)s]
+---
+apiVersion: v1
+kind: Pod
+metadata: {name: echo}
+spec:
+  terminationGracePeriodSeconds: 0
+  containers:
+    - name: main
+      image: any
+      command:
+        - /usr/bin/python3
+        - -c
+        - |
+          import socketserver
+          class Echo(socketserver.BaseRequestHandler):
+              def handle(self):
+                  while data := self.request.recv(65536):
+                      self.request.sendall(data)
+          socketserver.ThreadingTCPServer.allow_reuse_address = True
+          socketserver.ThreadingTCPServer(("", 7000), Echo).serve_forever()
+---
+apiVersion: v1
+kind: Pod
+metadata: {name: box}
+spec:
+  runtimeClassName: sandbox
+  terminationGracePeriodSeconds: 0
+  containers:
+    - name: main
+      image: any
+      command: [sleep, "100000"]
 """
 
 SIZE = 20 << 20
@@ -52,57 +91,6 @@ CONNECTIONS = 5
 
 def sha(data):
     return hashlib.sha256(data).hexdigest()
-
-
-class Terminal:
-    """A kubectl on a terminal of its own."""
-
-    def __init__(self, kubectl, *args, rows=31, columns=91):
-        self.pid, self.fd = pty.fork()
-        if self.pid == 0:
-            os.environ["HOME"] = kubectl.server.dir
-            os.execv(kubectl.program, [kubectl.program, "--kubeconfig", kubectl.server.kubeconfig, "--cache-dir",
-                                       os.path.join(kubectl.server.dir, "cache"), *args])
-        self.resize(rows, columns)
-        self.seen = ""
-
-    def resize(self, rows, columns):
-        fcntl.ioctl(self.fd, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
-
-    def type(self, text):
-        os.write(self.fd, text.encode())
-
-    def expect(self, pattern, timeout=20):
-        end = time.monotonic() + timeout
-        while not re.search(pattern, self.seen):
-            left = end - time.monotonic()
-            assert left > 0, f"no {pattern!r} on the terminal within {timeout} s, but {self.seen!r}"
-            if not select.select([self.fd], [], [], left)[0]:
-                continue
-            try:
-                data = os.read(self.fd, 65536)
-            except OSError:
-                data = b""
-            assert data, f"the terminal ended without {pattern!r}, with {self.seen!r}"
-            self.seen += data.decode(errors="replace")
-        self.seen = self.seen[re.search(pattern, self.seen).end():]
-
-    def wait(self, timeout=20):
-        """The exit status of kubectl."""
-        end = time.monotonic() + timeout
-        while time.monotonic() < end:
-            if select.select([self.fd], [], [], 0.05)[0]:
-                try:
-                    self.seen += os.read(self.fd, 65536).decode(errors="replace")
-                except OSError:
-                    pass
-            pid, status = os.waitpid(self.pid, os.WNOHANG)
-            if pid:
-                os.close(self.fd)
-                return os.waitstatus_to_exitcode(status)
-        os.kill(self.pid, signal.SIGKILL)
-        os.waitpid(self.pid, 0)
-        raise AssertionError(f"kubectl does not end; the terminal shows {self.seen!r}")
 
 
 def run(kubectl, *args, data=b"", timeout=60):
@@ -126,6 +114,8 @@ def executes(server, kubectl):
     assert status == 1 and "container missing is not valid for pod shell" in err, (status, err)
     status, out, err = run(kubectl, "exec", "nobody", "--", "true")
     assert status == 1 and 'pods "nobody" not found' in err, (status, err)
+    status, out, err = run(kubectl, "exec", "ended", "--", "true")
+    assert status == 1 and "completed pod" in err, (status, err)
     # 20 MB in and out again.
     data = os.urandom(SIZE)
     status, out, err = run(kubectl, "exec", "-i", "shell", "-c", "main", "--", "cat", data=data)
@@ -151,37 +141,85 @@ def has_terminals(server, kubectl):
     terminal.type("stty size; tty; echo $TERM\n")
     terminal.expect(r"31 91\r\n/dev/pts/\d+\r\nxterm\r\n")
     terminal.resize(40, 120)
-    wait_until(lambda: resized(terminal), "the size to follow")
+    wait_until(lambda: shows_size(terminal, "40 120"), "the size to follow")
     terminal.type("sleep 1000\n")
     time.sleep(0.3)
     terminal.type("\x03")
     terminal.type("exit 5\n")
     assert terminal.wait() == 5
+    # A program is told of each new size by SIGWINCH, without asking.
+    terminal = Terminal(kubectl, "exec", "-it", "shell", "-c", "main", "--", "sh", "-c", WATCHES_SIZE)
+    terminal.expect("ready")
+    for rows, columns in ((25, 70), (60, 200), (24, 80)):
+        terminal.resize(rows, columns)
+        terminal.expect(rf"now {rows} {columns}\r\n")
+    terminal.type("\x03")
+    assert terminal.wait() == 130
 
 
-def resized(terminal):
+WATCHES_SIZE = 'trap "echo now \\$(stty size)" WINCH; trap "exit 130" INT; echo ready; while :; do sleep 0.05; done'
+
+
+def shows_size(terminal, size):
     terminal.type("stty size\n")
     try:
-        terminal.expect(r"40 120\r\n", timeout=1)
+        terminal.expect(size + r"\r\n", timeout=1)
     except AssertionError:
         return False
     return True
 
 
+def tree(root):
+    """{path below root: checksum and mode} of every file, and of every directory nothing."""
+    found = {}
+    for place, directories, names in os.walk(root):
+        for name in directories:
+            found[os.path.relpath(os.path.join(place, name), root) + "/"] = None
+        for name in names:
+            path = os.path.join(place, name)
+            with open(path, "rb") as file:
+                found[os.path.relpath(path, root)] = (sha(file.read()), os.stat(path).st_mode & 0o777)
+    return found
+
+
+def sums(found):
+    return {path: entry and entry[0] for path, entry in found.items()}
+
+
 def copies(server, kubectl):
-    data = os.urandom(SIZE)
-    there, here, back = (os.path.join(server.dir, name) for name in ("there", "here", "back"))
-    os.makedirs(there, exist_ok=True)
-    with open(here, "wb") as file:
-        file.write(data)
-    kubectl.ok("cp", here, f"shell:{there}/file", "-c", "main")
-    with open(there + "/file", "rb") as file:
-        assert sha(file.read()) == sha(data)
-    kubectl.ok("cp", f"shell:{there}/file", back, "-c", "main")
-    with open(back, "rb") as file:
-        assert sha(file.read()) == sha(data)
-    os.remove(back)
-    os.remove(there + "/file")
+    """Files and directories, binary and large, into and out of a named container; what a sandbox has stays there."""
+    base = tempfile.mkdtemp(dir=server.dir)
+    here, there, back = (os.path.join(base, name) for name in ("here", "there", "back"))
+    os.makedirs(os.path.join(here, "deep/er"))
+    os.makedirs(there)
+    for name, data, mode in (("large", os.urandom(SIZE), 0o644), ("empty", b"", 0o600),
+                             ("deep/er/binary", bytes(range(256)), 0o640), ("deep/run", b"#!/bin/sh\necho \xff\n", 0o755),
+                             ("a name with spaces", b"text\n", 0o644)):
+        with open(os.path.join(here, name), "wb") as file:
+            file.write(data)
+        os.chmod(os.path.join(here, name), mode)
+    expected = tree(here)
+    for container in ("main", "other"):
+        kubectl.ok("cp", here, f"shell:{there}/{container}", "-c", container)
+        assert tree(f"{there}/{container}") == expected, tree(f"{there}/{container}")
+        kubectl.ok("cp", f"default/shell:{there}/{container}", f"{back}-{container}", "-c", container)
+        # kubectl makes files of its own modes on the way back.
+        assert sums(tree(f"{back}-{container}")) == sums(expected), tree(f"{back}-{container}")
+    kubectl.ok("cp", f"{here}/large", f"shell:{there}/file", "-c", "other")
+    kubectl.ok("cp", f"shell:{there}/file", f"{base}/file", "-c", "other")
+    with open(f"{base}/file", "rb") as file:
+        assert sha(file.read()) == expected["large"][0]
+    # Out of a directory of the sandbox that this machine does not have.
+    kubectl.ok("cp", here, "box:/srv/mine")
+    assert not os.path.exists("/srv/mine")
+    out = kubectl.ok("exec", "box", "--", "sha256sum", "/srv/mine/large")
+    assert out.split()[0] == expected["large"][0], out
+    kubectl.ok("cp", "box:/srv/mine", f"{back}-box")
+    assert sums(tree(f"{back}-box")) == sums(expected), tree(f"{back}-box")
+    kubectl.ok("exec", "box", "--", "rm", "-r", "/srv/mine")
+    status, out, err = run(kubectl, "cp", "box:/srv/mine", f"{base}/none")
+    assert "no such file" in (out.decode() + err).lower(), (status, out, err)
+    shutil.rmtree(base)
 
 
 def resident(server):
@@ -229,21 +267,51 @@ def forwards(server, kubectl):
     assert "refused" in said, said
 
 
-def logs(server, kubectl):
-    kubectl.ok("run", "chatty", "--image=any", "--restart=Never", "--command", "--", "sh", "-c",
-               "for i in 1 2 3; do echo line $i; sleep 0.3; done")
-    wait_until(lambda: kubectl("logs", "chatty")[0] == 0, "the pod to start")
-    assert kubectl.ok("logs", "-f", "chatty") == "line 1\nline 2\nline 3\n"
-    status, out, err = run(kubectl, "exec", "chatty", "--", "true")
-    assert status == 1 and "completed pod" in err, (status, err)
-    kubectl.ok("delete", "pod", "chatty", "--grace-period=0", "--force")
-    kubectl.ok("run", "again", "--image=any", "--command", "--", "sh", "-c",
-               'if [ -e seen ]; then echo second; sleep 1000; else touch seen; echo first; fi')
-    restarted = lambda: kubectl.get("pod", "again").get("status", {}).get("containerStatuses", [{}])[0].get("restartCount")
-    wait_until(restarted, "the restart")
-    wait_until(lambda: kubectl("logs", "again")[1] == "second\n", "the second run to speak")
-    assert kubectl.ok("logs", "--previous", "again") == "first\n"
-    kubectl.ok("delete", "pod", "again", "--grace-period=0", "--force")
+def exchanges(server, kubectl):
+    """As much in as out at once, over several connections of one port-forward."""
+    client = kubectl.start("port-forward", "pod/echo", ":7000")
+    try:
+        port = int(re.search(r"127\.0\.0\.1:(\d+)", client.stdout.readline()).group(1))
+        wrong = []
+
+        def talk():
+            data = os.urandom(SIZE)
+            with socket.create_connection(("127.0.0.1", port), timeout=60) as connection:
+                sender = threading.Thread(target=connection.sendall, args=(data,))
+                sender.start()
+                got = bytearray()
+                while len(got) < SIZE:
+                    piece = connection.recv(1 << 20)
+                    if not piece:
+                        break
+                    got += piece
+                sender.join()
+            if sha(got) != sha(data):
+                wrong.append(len(got))
+
+        threads = [threading.Thread(target=talk) for _ in range(CONNECTIONS)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert not wrong, wrong
+    finally:
+        client.kill()
+        client.communicate()
+
+
+def tops(server, kubectl):
+    def rows(*args):
+        status, out, _ = kubectl("top", *args, "--no-headers")
+        return {row.split()[0]: row.split()[1:] for row in out.splitlines()} if status == 0 else {}
+    wait_until(lambda: {"echo", "files", "shell", "box"} <= set(rows("pods")), "usage of pods", 40)
+    pods = rows("pods")
+    assert all(re.fullmatch(r"\d+m", cpu) and re.fullmatch(r"\d+Mi", memory) for cpu, memory in pods.values()), pods
+    assert int(pods["echo"][1][:-2]) >= 5, pods  # a Python
+    nodes = rows("nodes")
+    assert len(nodes) == 1 and all(cell.endswith("%") for cell in nodes["node-1"][1::2]), nodes
+    containers = kubectl.ok("top", "pod", "shell", "--containers", "--no-headers").split("\n")
+    assert sorted(row.split()[1] for row in containers if row) == ["main", "other"], containers
 
 
 READER = """
@@ -262,6 +330,17 @@ spec:
 """
 
 
+SHARED = """
+apiVersion: v1
+kind: Pod
+metadata: {name: shared}
+spec:
+  terminationGracePeriodSeconds: 0
+  containers:
+    - {name: main, image: any, stdin: true, command: [cat]}
+"""
+
+
 def attaches(server, kubectl):
     kubectl.ok("apply", "-f", "-", stdin=READER)
     kubectl.ok("wait", "--for=condition=Ready", "pod", "reader", "--timeout=30s")
@@ -274,11 +353,41 @@ def attaches(server, kubectl):
     assert status == 1 and "completed pod" in err, (status, err)
     kubectl.ok("delete", "pod", "reader", "--grace-period=0", "--force")
 
+    # Several at once: all see the same, and each may type.
+    kubectl.ok("apply", "-f", "-", stdin=SHARED)
+    kubectl.ok("wait", "--for=condition=Ready", "pod", "shared", "--timeout=30s")
+    clients = [Attached(kubectl, "shared") for _ in range(3)]
+
+    def all_heard(word):
+        return all(word in client.seen for client in clients)
+
+    def greet():
+        clients[0].type("hello\n")
+        return all_heard("hello")
+    wait_until(greet, "all to be attached", pause=0.2)
+    for number, client in enumerate(clients):
+        client.type(f"from {number}\n")
+        wait_until(lambda: all_heard(f"from {number}\n"), f"all to hear {number}")
+    clients[1].process.kill()
+    clients[0].type("still here\n")
+    wait_until(lambda: "still here\n" in clients[2].seen, "the others to go on")
+    for client in clients:
+        client.end()
+    kubectl.ok("delete", "pod", "shared", "--grace-period=0", "--force")
+
     terminal = Terminal(kubectl, "run", "-it", "--rm", "tmp", "--image=any", "--restart=Never", "--command", "--", "sh")
     terminal.type("\n")
     terminal.expect("[#$] ")
     terminal.type("stty size; tty; echo $TERM $((6*7))\n")
     terminal.expect(r"31 91\r\n/dev/pts/\d+\r\nxterm 42\r\n")
+    # A second one at the same terminal, of its own size: the last that was set counts.
+    second = Terminal(kubectl, "attach", "-it", "tmp", rows=22, columns=66)
+    wait_until(lambda: shows_size(second, "22 66"), "the second to be attached")
+    terminal.expect(r"22 66\r\n")
+    terminal.resize(33, 99)
+    wait_until(lambda: shows_size(second, "33 99"), "the size of the first")
+    os.kill(second.pid, signal.SIGKILL)
+    second.wait()
     terminal.type("exit 0\n")
     assert terminal.wait() == 0
     wait_until(lambda: kubectl("get", "pod", "tmp")[0] == 1, "the pod to be removed")
@@ -286,6 +395,7 @@ def attaches(server, kubectl):
 
 def python_client(server):
     try:
+        import yaml
         from kubernetes import client, config
         from kubernetes.stream import portforward, stream
     except ImportError:
@@ -293,27 +403,55 @@ def python_client(server):
         return
     config.load_kube_config(server.kubeconfig)
     core = client.CoreV1Api()
-    shell = stream(core.connect_get_namespaced_pod_exec, "shell", "default", container="main",
-                   command=["sh", "-c", "read line; echo got $line; exit 4"], stdin=True, stdout=True, stderr=True,
-                   tty=False, _preload_content=False)
+    def execute(*command, **more):
+        return stream(core.connect_get_namespaced_pod_exec, "shell", "default", container="main", command=list(command),
+                      **{"stdin": True, "stdout": True, "stderr": True, "tty": False, "_preload_content": False, **more})
+    shell = execute("sh", "-c", "read line; echo got $line; echo bad >&2; exit 4")
     shell.write_stdin("something\n")
     shell.run_forever(timeout=20)
     assert shell.read_stdout() == "got something\n"
+    assert shell.read_stderr() == "bad\n"
     assert shell.returncode == 4, shell.returncode
+    assert execute("sh", "-c", "echo $COLOUR", stdin=False, _preload_content=True) == "blue\n"
+    shell = execute("true")
+    shell.run_forever(timeout=20)
+    assert shell.returncode == 0, shell.returncode
+
+    shell = execute("sh", tty=True)
+    shell.write_channel(4, '{"Width":77,"Height":33}')
+    shell.write_stdin("stty size; tty\n")
+    seen = ""
+    while not re.search(r"33 77\r\n/dev/pts/\d+\r\n", seen):
+        assert shell.is_open(), seen
+        seen += shell.readline_stdout(timeout=20) + "\n"
+        seen = seen.replace("\r\n", "\n").replace("\n", "\r\n")
+    shell.write_stdin("exit 6\n")
+    shell.run_forever(timeout=20)
+    assert shell.returncode == 6, shell.returncode
+
+    core.create_namespaced_pod("default", yaml.safe_load(SHARED))
+    wait_until(lambda: core.read_namespaced_pod("shared", "default").status.phase == "Running", "the pod to run")
+    attached = stream(core.connect_get_namespaced_pod_attach, "shared", "default", stdin=True, stdout=True, stderr=True,
+                      tty=False, _preload_content=False)
+    attached.write_stdin("python\n")
+    assert attached.readline_stdout(timeout=20) == "python"
+    attached.close()
+    assert core.read_namespaced_pod_log("shared", "default") == "python\n"
+
     forward = portforward(core.connect_get_namespaced_pod_portforward, "files", "default", ports="80")
-    socket = forward.socket(80)
-    socket.setblocking(True)
-    socket.sendall(b"GET /large HTTP/1.0\r\n\r\n")
+    connection = forward.socket(80)
+    connection.setblocking(True)
+    connection.sendall(b"GET /large HTTP/1.0\r\n\r\n")
     answer = b""
     while True:
-        piece = socket.recv(1 << 20)
+        piece = connection.recv(1 << 20)
         if not piece:
             break
         answer += piece
     with open(os.path.join(server.dir, "large"), "rb") as file:
         assert sha(answer.split(b"\r\n\r\n", 1)[1]) == sha(file.read())
     assert forward.error(80) is None
-    print("  python: exec and port-forward hold")
+    print("  python: exec, attach and port-forward hold")
 
 
 def check(server, kubectl):
@@ -322,8 +460,9 @@ def check(server, kubectl):
     has_terminals(server, kubectl)
     copies(server, kubectl)
     forwards(server, kubectl)
+    exchanges(server, kubectl)
     attaches(server, kubectl)
-    logs(server, kubectl)
+    tops(server, kubectl)
 
 
 def main():
@@ -334,7 +473,7 @@ def main():
     with Server(sys.argv[1], nodes=1) as server:
         first = Kubectl(sorted(found.items())[0][1], server)
         first.ok("apply", "-f", "-", stdin=PODS % {"dir": server.dir})
-        first.ok("wait", "--for=condition=Ready", "pod", "--all", "--timeout=30s")
+        first.ok("wait", "--for=condition=Ready", "pod", "shell", "files", "echo", "box", "--timeout=30s")
         for version, program in sorted(found.items()):
             print(f"kubectl {version}")
             check(server, Kubectl(program, server))

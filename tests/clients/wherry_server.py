@@ -143,6 +143,21 @@ def wait_until(check, what, timeout=20.0, pause=0.05):
         time.sleep(pause)
 
 
+def empty_cgroups():
+    """Control groups of containers that hold no process: left over, but for those that are just being made or removed.
+    Those of other servers on this machine among them."""
+    found = set()
+    for directory, names, _ in os.walk("/sys/fs/cgroup"):
+        for path in (os.path.join(directory, name) for name in names if name.startswith("wherry-")):
+            try:
+                with open(os.path.join(path, "cgroup.procs")) as processes:
+                    if not processes.read():
+                        found.add(path)
+            except OSError:
+                continue
+    return found
+
+
 class Kubectl:
     """A kubectl against one server, without a trace in the home directory."""
 

@@ -84,6 +84,45 @@ TEST_CASE("image references have one full form") {
   for (const auto& [given, full] : rows) CHECK(NormaliseImage(given) == full);
 }
 
+TEST_CASE("what is no image reference is refused as registries do") {
+  const std::string digest = "@sha256:" + std::string(64, 'a');
+  for (const std::string& good :
+       {std::string("nginx"), std::string("nginx:1.25"), std::string("me/app_x/y--z:v1.2-3_4"),
+        std::string("localhost/a"), std::string("Registry.example.com:5000/a/b"), "nginx" + digest, "nginx:1" + digest,
+        std::string("a__b.c")}) {
+    CAPTURE(good);
+    std::string why;
+    CHECK(IsImageReference(good, &why));
+    CHECK(why.empty());
+  }
+  const std::pair<std::string, const char*> bad[] = {
+      {"", "invalid reference format"},
+      {":1", "invalid reference format"},
+      {"nginx:", "invalid reference format"},
+      {"nginx:-1", "invalid reference format"},
+      {"nginx::1", "invalid reference format"},
+      {"a b", "invalid reference format"},
+      {"a..b", "invalid reference format"},
+      {"a___b", "invalid reference format"},
+      {"-a", "invalid reference format"},
+      {"a/", "invalid reference format"},
+      {"a//b", "invalid reference format"},
+      {"host.:80/a", "invalid reference format"},
+      {"host:x/a", "invalid reference format"},
+      {"nginx@sha256:ab", "invalid reference format"},
+      {"nginx@", "invalid reference format"},
+      {"nginx:" + std::string(129, 'x'), "invalid reference format"},
+      {"Nginx", "invalid reference format: repository name (library/Nginx) must be lowercase"},
+      {"me/App:1", "invalid reference format: repository name (me/App) must be lowercase"},
+  };
+  for (const auto& [reference, expected] : bad) {
+    CAPTURE(reference);
+    std::string why;
+    CHECK_FALSE(IsImageReference(reference, &why));
+    CHECK(why == expected);
+  }
+}
+
 TEST_CASE("patterns of images") {
   struct Row {
     const char* pattern;

@@ -270,6 +270,43 @@ TEST_CASE("an unknown image without a command is refused until an Image says wha
   CHECK(c.State("web") == "running");
 }
 
+TEST_CASE("images that cannot be, or may not be fetched") {
+  struct Row {
+    const char* container;
+    const char* state;
+    const char* message;  // its begin
+    std::vector<std::string> events;
+  };
+  const Row rows[] = {
+      {R"({"name":"app","image":"Shop/Web","command":["app"]})",
+       "waiting InvalidImageName",
+       "Failed to apply default image tag \"Shop/Web\": couldn't parse image name \"Shop/Web\": invalid reference "
+       "format: "
+       "repository name (Shop/Web) must be lowercase",
+       {"InspectFailed", "Failed"}},
+      {R"({"name":"app","image":"example.com/thing:1","imagePullPolicy":"Never"})",
+       "waiting ErrImageNeverPull",
+       "Container image \"example.com/thing:1\" is not present with pull policy of Never: no Image object matches",
+       {"ErrImageNeverPull", "Failed"}},
+      {R"({"name":"app","image":"example.com/thing:1"})",
+       "waiting ErrImagePull",
+       "no Image object matches",
+       {"Failed", "Failed"}},
+  };
+  for (const Row& row : rows) {
+    CAPTURE(row.container);
+    AgentCluster c;
+    c.AddNode("a", false);
+    c.AddPod("web", "a", {{"containers", Json::array({Json::parse(row.container)})}});
+    CHECK(c.State("web") == row.state);
+    const Json pod = c.Pod("web");
+    CHECK_THAT(StringAt(pod.at("status").at("containerStatuses").at(0), "state.waiting.message"),
+               Catch::StartsWith(row.message));
+    CHECK(c.Events("web") == row.events);
+    CHECK(c.Phase("web") == "Pending");
+  }
+}
+
 TEST_CASE("a restarted server adopts what runs") {
   AgentCluster c;
   c.AddNode("a", false);

@@ -215,6 +215,24 @@ TEST_CASE("A limit range fills in and refuses before the quota counts") {
         "pods \"b\" is forbidden: maximum cpu usage per Container is 500m, but limit is 600m");
 }
 
+TEST_CASE("The quality of service follows what defaults and limit ranges made of a pod") {
+  QuotaCluster cluster;
+  const auto quality = [&](const std::string& name, const char* resources) {
+    CHECK(cluster.PodAnswer(name, Json::parse(resources)) == "ok");
+    return cluster.Document(resources::kPods, "default", name)["status"]["qosClass"].get<std::string>();
+  };
+  CHECK(quality("a", "{}") == "BestEffort");
+  CHECK(quality("b", R"({"limits":{"cpu":"1","memory":"1Gi"}})") == "Guaranteed");
+  CHECK(quality("c", R"({"limits":{"cpu":"1","memory":"1Gi"},"requests":{"cpu":"500m"}})") == "Burstable");
+  cluster.Create(
+      {{"apiVersion", "v1"},
+       {"kind", "LimitRange"},
+       {"metadata", {{"name", "defaults"}}},
+       {"spec", {{"limits", Json::parse(R"([{"type":"Container","default":{"cpu":"1","memory":"1Gi"}}])")}}}});
+  CHECK(quality("d", "{}") == "Guaranteed");
+  CHECK(quality("e", R"({"requests":{"cpu":"500m"}})") == "Burstable");
+}
+
 TEST_CASE("A priority class gives pods their priority") {
   QuotaCluster cluster;
   auto add = [&](const char* name, int value, Json more = Json::object()) {

@@ -240,6 +240,8 @@ TEST_CASE("pods get the defaults that depend on their other fields") {
   CHECK(again == pod);
   pod["status"]["phase"] = "Running";
   hooks.prepare_create(pod);
+  CHECK(pod["status"] == Json::parse(R"({"phase":"Pending"})"));
+  hooks.conclude_create(pod);
   CHECK(pod["status"] == Json::parse(R"({"phase":"Pending","qosClass":"Burstable"})"));
 }
 
