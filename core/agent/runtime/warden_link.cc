@@ -25,6 +25,12 @@ constexpr Duration kLastRetry = std::chrono::milliseconds(250);
 constexpr int kAttemptsForStart = 16;
 // After so many attempts (some 20 s) callers are told instead of kept waiting; attempts go on.
 constexpr int kAttemptsUntilRefusal = 80;
+// A warden that has ended is replaced at once, unless it is the fourth in a row that did not live so long: then it is
+// what it is told to do that ends it, and the next one waits longer and longer.
+constexpr Duration kSteadyLife = std::chrono::seconds(5);
+constexpr int kReplacedAtOnce = 3;
+constexpr Duration kFirstReplacement = std::chrono::milliseconds(250);
+constexpr Duration kLastReplacement = std::chrono::seconds(30);
 
 }  // namespace
 
@@ -102,7 +108,10 @@ void ProcessRuntime::Link::Connect() {
 }
 
 void ProcessRuntime::Link::ConnectLater() {
-  const Duration delay = std::min(kLastRetry, kFirstRetry * (1 << std::min(attempts_ / 4, 10)));
+  ConnectAfter(std::min(kLastRetry, kFirstRetry * (1 << std::min(attempts_ / 4, 10))));
+}
+
+void ProcessRuntime::Link::ConnectAfter(Duration delay) {
   retry_ = clock_.After(delay, [weak = weak_from_this()] {
     if (const auto self = weak.lock()) self->Connect();
   });
@@ -120,9 +129,17 @@ void ProcessRuntime::Link::Broken() {
     closed_ = true;
     return FailAll(Status::Unavailable("the warden has ended"));
   }
-  spdlog::warn("warden connection lost pid={}", warden_pid_);
   attempts_ = 0;
-  Connect();
+  early_ends_ = clock_.Monotonic() - ready_since_ < kSteadyLife ? early_ends_ + 1 : 0;
+  if (early_ends_ <= kReplacedAtOnce) {
+    spdlog::warn("warden connection lost pid={}", warden_pid_);
+    return Connect();
+  }
+  const int doublings = std::min(early_ends_ - kReplacedAtOnce - 1, 10);
+  const Duration delay = std::min(kLastReplacement, kFirstReplacement * (1 << doublings));
+  spdlog::error("warden ends again and again pid={} times={} next_in_ms={}", warden_pid_, early_ends_,
+                std::chrono::duration_cast<std::chrono::milliseconds>(delay).count());
+  ConnectAfter(delay);
 }
 
 void ProcessRuntime::Link::WaitReadable() {
@@ -230,6 +247,7 @@ void ProcessRuntime::Link::HandleList(std::string_view payload) {
   if (!warden::Decode(payload, &states)) return;
   attempts_ = 0;
   ready_ = true;
+  ready_since_ = clock_.Monotonic();
   spdlog::info("warden connected pid={} containers={}", warden_pid_, states.size());
   std::unordered_map<std::string, const warden::ProcessState*> listed;
   for (const warden::ProcessState& state : states) listed[state.id] = &state;

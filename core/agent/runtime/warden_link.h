@@ -79,6 +79,7 @@ class ProcessRuntime::Link : public std::enable_shared_from_this<Link> {
 
   void Connect();
   void ConnectLater();
+  void ConnectAfter(Duration delay);
   void Broken();
   void WaitReadable();
   void WaitWritable();
@@ -114,7 +115,9 @@ class ProcessRuntime::Link : public std::enable_shared_from_this<Link> {
   bool expect_end_ = false;
   int warden_pid_ = 0;
   uint32_t warden_version_ = 0;
-  int attempts_ = 0;  // to connect, since the last success
+  int attempts_ = 0;        // to connect, since the last success
+  int early_ends_ = 0;      // of connections, in a row
+  Duration ready_since_{};  // by the monotonic clock
   Clock::TimerId retry_ = 0;
   uint32_t next_request_ = 1;
   std::map<uint32_t, Pending> pending_;

@@ -88,6 +88,26 @@ TEST_CASE("a warden that is killed is replaced; programs and logs go on") {
   CHECK(host.WaitExit("b").exit_code == 1);
 }
 
+TEST_CASE("a warden that ends again and again is replaced ever more slowly, and works when it lives") {
+  ProcessHost host;
+  host.Find("-");
+  int killed = 0;
+  const auto begin = std::chrono::steady_clock::now();
+  host.Until([&] {
+    const int warden = host.runtime().warden_pid();
+    if (warden > 0 && ProcessRuns(warden)) {
+      kill(warden, SIGKILL);
+      ++killed;
+    }
+    return std::chrono::steady_clock::now() - begin > std::chrono::seconds(2);
+  });
+  // The first, three that follow at once, then after 0.25 s, 0.5 s, 1 s …
+  CHECK(killed >= 2);
+  CHECK(killed <= 7);
+  host.Start(host.Shell("a", "exit 1"));
+  CHECK(host.WaitExit("a").exit_code == 1);
+}
+
 TEST_CASE("what ends while there is no warden is lost, and leaves nothing behind") {
   ProcessHost host;
   const ContainerState a = host.Start(host.Shell("a", "setsid sleep 1000 & echo $!; " + TickUntil(host, "go", 8)));
