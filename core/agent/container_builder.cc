@@ -56,12 +56,12 @@ std::string ExpandFile(const std::string& text, const Environment& env) {
 
 class Builder {
  public:
-  Builder(const AgentOptions& options, const WatchCache& cache, const Json& pod, size_t index, int attempt,
+  Builder(const AgentOptions& options, const WatchCache& cache, const Json& pod, const Json& container, int attempt,
           const PodSite& site)
       : options_(options),
         cache_(cache),
         pod_(pod),
-        container_(ContainerAt(pod, index)),
+        container_(container),
         attempt_(attempt),
         site_(site),
         name_(StringAt(container_, "name")),
@@ -384,15 +384,20 @@ class Builder {
 
 }  // namespace
 
-const Json& ContainerAt(const Json& pod, size_t index) {
-  const Json* init = FindPath(pod, "spec.initContainers");
-  const size_t inits = init && init->is_array() ? init->size() : 0;
-  return index < inits ? init->at(index) : pod.at("spec").at("containers").at(index - inits);
+const Json* ContainerNamed(const Json& pod, const std::string& name) {
+  for (const char* list : {"spec.containers", "spec.initContainers", "spec.ephemeralContainers"}) {
+    const Json* containers = FindPath(pod, list);
+    if (!containers || !containers->is_array()) continue;
+    for (const Json& container : *containers) {
+      if (StringAt(container, "name") == name) return &container;
+    }
+  }
+  return nullptr;
 }
 
 Result<BuiltContainer> BuildContainer(const AgentOptions& options, const WatchCache& cache, const Json& pod,
-                                      size_t index, int attempt, const PodSite& site) {
-  return Builder(options, cache, pod, index, attempt, site).Build();
+                                      const Json& container, int attempt, const PodSite& site) {
+  return Builder(options, cache, pod, container, attempt, site).Build();
 }
 
 }  // namespace wherry

@@ -95,7 +95,7 @@ void PodWorker::ApplyExit(size_t i, Run& run, const ContainerState& state) {
   const JsonPtr document = pod_->json();
   const PodSite& place = sandbox_.place();
   const std::string& name = info_.containers[i].name;
-  run.message = TerminationMessage(ContainerAt(*document, i), info_.containers.size(), place.directory / name,
+  run.message = TerminationMessage(SpecOf(*document, i), info_.containers.size(), place.directory / name,
                                    LogPath(place, name, run.attempt), run.exit_code);
 }
 
@@ -137,8 +137,8 @@ Result<ContainerSpec> PodWorker::BuildSpec(size_t i, int attempt) {
   const JsonPtr document = pod_->json();
   ContainerRecord& c = record_.containers[i];
   if (site_->simulated()) return SimulatedSpec(i, attempt);
-  Result<BuiltContainer> built =
-      BuildContainer(services_.options, services_.context.client.cache(), *document, i, attempt, sandbox_.place());
+  Result<BuiltContainer> built = BuildContainer(services_.options, services_.context.client.cache(), *document,
+                                                SpecOf(*document, i), attempt, sandbox_.place());
   if (!built.ok()) return built.status();
   Record(EventType::kNormal, "Pulled",
          "Container image \"" + info_.containers[i].image + "\" already present on machine", i);
@@ -198,7 +198,7 @@ void PodWorker::Started(size_t i, int attempt, const ContainerState& state) {
     if (early->id == RunId(info_, i, attempt)) ApplyExit(i, *c.current, *early);
   }
   const JsonPtr document = pod_->json();
-  if (c.current->running && HookOf(ContainerAt(*document, i), "postStart")) {
+  if (c.current->running && HookOf(SpecOf(*document, i), "postStart")) {
     c.post_start = true;
     Spawn(services_.context.executor, "postStart of " + key_, RunPostStart(i, attempt));
   } else if (c.current->running) {

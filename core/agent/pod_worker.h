@@ -58,6 +58,8 @@ class PodWorker : public std::enable_shared_from_this<PodWorker> {
  private:
   // pod_worker.cc
   void Look(ObjectPtr pod);
+  void MakeRoom();                                      // for all that is parallel to info_.containers
+  const Json& SpecOf(const Json& pod, size_t i) const;  // the container in the pod's document
   void TakeOrders();
   void Admit();
   Task<> Act(PodAction action);
@@ -105,7 +107,7 @@ class PodWorker : public std::enable_shared_from_this<PodWorker> {
 
   AgentServices& services_;
   const std::shared_ptr<NodeSite> site_;
-  const PodInfo info_;
+  PodInfo info_;
   const std::string key_;
 
   ObjectPtr pod_;           // the newest state seen

@@ -417,7 +417,7 @@ TEST_CASE("a container is built from pod, image and site") {
     pod["spec"]["containers"][0] = Json::parse(
         R"json({"name":"app","image":"tool:3","args":["--x=/data/f"],"workingDir":"/data/sub",
     "volumeMounts":[{"name":"my-data","mountPath":"/data/"},{"name":"my-data","mountPath":"/b","readOnly":true}]})json");
-    Result<BuiltContainer> built = BuildContainer(options, c.cache, pod, 0, 2, site);
+    Result<BuiltContainer> built = BuildContainer(options, c.cache, pod, pod["spec"]["containers"][0], 2, site);
     REQUIRE(built.ok());
     CHECK(built->notes.empty());
     CHECK(built->spec.argv.back() == "--x=/data/f");
@@ -439,7 +439,7 @@ TEST_CASE("a container is built from pod, image and site") {
     pod["spec"]["subdomain"] = "db";
     pod["spec"]["hostAliases"] = Json::parse(R"json([{"ip":"10.0.0.1","hostnames":["one","two"]}])json");
     pod["spec"]["containers"][0]["command"] = {"true"};
-    Result<BuiltContainer> built = BuildContainer(options, c.cache, pod, 0, 0, site);
+    Result<BuiltContainer> built = BuildContainer(options, c.cache, pod, pod["spec"]["containers"][0], 0, site);
     REQUIRE(built.ok());
     const warden::Confinement& confinement = built->spec.confinement;
     CHECK(confinement.sandbox);
@@ -455,17 +455,18 @@ TEST_CASE("a container is built from pod, image and site") {
           "# Written by wherry for this pod.\n127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\n"
           "127.64.0.9\tweb.db.default.svc.cluster.local\tweb\n10.0.0.1\tone\ttwo\n");
     pod["spec"]["runtimeClassName"] = "odd";
-    const Status odd = BuildContainer(options, c.cache, pod, 0, 0, site).status();
+    const Status odd = BuildContainer(options, c.cache, pod, pod["spec"]["containers"][0], 0, site).status();
     CHECK(WaitingReason(odd, "") == "CreateContainerError");
     CHECK(odd.message().find("no runtime for handler \"kata\"") != std::string::npos);
     pod["spec"]["runtimeClassName"] = "gone";
-    CHECK(BuildContainer(options, c.cache, pod, 0, 0, site).status().message() == "RuntimeClass \"gone\" not found");
+    CHECK(BuildContainer(options, c.cache, pod, pod["spec"]["containers"][0], 0, site).status().message() ==
+          "RuntimeClass \"gone\" not found");
   }
   SECTION("by its image, where volumes cannot be mounted") {
     options.no_mounts = "user namespace: operation not permitted";
     pod["spec"]["containers"][0] = Json::parse(
         R"json({"name":"app","image":"tool:3","args":["--x=/data/f"],"volumeMounts":[{"name":"my-data","mountPath":"/data"}]})json");
-    Result<BuiltContainer> built = BuildContainer(options, c.cache, pod, 0, 2, site);
+    Result<BuiltContainer> built = BuildContainer(options, c.cache, pod, pod["spec"]["containers"][0], 2, site);
     REQUIRE(built.ok());
     REQUIRE(built->notes.size() == 1);
     CHECK(built->notes[0] ==
@@ -492,21 +493,21 @@ TEST_CASE("a container is built from pod, image and site") {
   SECTION("on the host, when it brings a command and nobody knows the image") {
     pod["spec"]["containers"][0] =
         Json::parse(R"json({"name":"app","image":"what:1","command":["echo","$(HOSTNAME)"],"workingDir":"/tmp"})json");
-    Result<BuiltContainer> built = BuildContainer(options, c.cache, pod, 0, 0, site);
+    Result<BuiltContainer> built = BuildContainer(options, c.cache, pod, pod["spec"]["containers"][0], 0, site);
     REQUIRE(built.ok());
     CHECK(built->spec.argv == std::vector<std::string>{"echo", "web"});
     CHECK(built->spec.working_directory == "/tmp");
     CHECK(built->image_id == "wherry://host");
   }
   SECTION("refused when neither is there") {
-    Result<BuiltContainer> built = BuildContainer(options, c.cache, pod, 0, 0, site);
+    Result<BuiltContainer> built = BuildContainer(options, c.cache, pod, pod["spec"]["containers"][0], 0, site);
     REQUIRE_FALSE(built.ok());
     CHECK(WaitingReason(built.status(), "") == "ErrImagePull");
     CHECK(built.status().message().find("no Image object matches \"docker.io/library/app:1\"") == 0);
   }
   SECTION("refused when the image's program is missing") {
     pod["spec"]["containers"][0] = Json::parse(R"json({"name":"app","image":"lost"})json");
-    Result<BuiltContainer> built = BuildContainer(options, c.cache, pod, 0, 0, site);
+    Result<BuiltContainer> built = BuildContainer(options, c.cache, pod, pod["spec"]["containers"][0], 0, site);
     REQUIRE_FALSE(built.ok());
     CHECK(WaitingReason(built.status(), "") == "ErrImagePull");
     CHECK(built.status().message() ==
@@ -517,9 +518,10 @@ TEST_CASE("a container is built from pod, image and site") {
     pod["spec"]["containers"][0]["command"] = {"true"};
     pod["spec"]["hostNetwork"] = true;
     site.pod_ip = site.node_address;
-    CHECK(BuildContainer(options, c.cache, pod, 0, 0, site)->spec.bind_address == "127.64.0.1");
+    CHECK(BuildContainer(options, c.cache, pod, pod["spec"]["containers"][0], 0, site)->spec.bind_address ==
+          "127.64.0.1");
     pod["metadata"]["annotations"]["wherry.dev/host-network"] = "machine";
-    CHECK(BuildContainer(options, c.cache, pod, 0, 0, site)->spec.bind_address == "");
+    CHECK(BuildContainer(options, c.cache, pod, pod["spec"]["containers"][0], 0, site)->spec.bind_address == "");
   }
 }
 

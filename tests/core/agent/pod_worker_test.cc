@@ -14,6 +14,26 @@ using std::chrono::seconds;
 
 Json Simulate(const char* behaviour) { return {{kSimulateKey, behaviour}}; }
 
+// As through pods/ephemeralcontainers.
+void AddEphemeral(AgentCluster& c, const std::string& pod, const std::string& name) {
+  c.cluster.Update(
+      c.cluster.Get("pods", "default", pod),
+      [&](Json& object) {
+        object["spec"]["ephemeralContainers"].push_back({{"name", name}, {"image", "box:1"}, {"command", {"sh"}}});
+      },
+      "ephemeralcontainers");
+}
+
+std::string EphemeralState(AgentCluster& c, const std::string& pod, const std::string& name) {
+  const Json document = c.Pod(pod);
+  for (const Json& status : ListAt(document, "status.ephemeralContainerStatuses")) {
+    if (status.at("name") != name) continue;
+    const Json& state = status.at("state");
+    return state.begin().key() + (state.begin()->contains("reason") ? " " + StringAt(*state.begin(), "reason") : "");
+  }
+  return "none";
+}
+
 }  // namespace
 
 TEST_CASE("a bound pod runs") {
@@ -146,6 +166,56 @@ TEST_CASE("who ignores SIGTERM is killed after the grace, or sooner when asked a
     CHECK(c.simulated.running() == 0);
     CHECK(c.pool->pod_count() == 0);
   }
+}
+
+TEST_CASE("ephemeral containers join a pod that runs") {
+  AgentCluster c([](AgentOptions& options) { options.simulated_events = true; });
+  c.AddNode("a");
+  c.AddPod("web", "a", {}, Simulate(R"({"containers":{"two":{"exitCode":3,"exitAfter":"5s"}}})"));
+  AddEphemeral(c, "web", "one");
+  CHECK(EphemeralState(c, "web", "one") == "running");
+  AddEphemeral(c, "web", "two");
+  CHECK(EphemeralState(c, "web", "two") == "running");
+  CHECK(c.State("web") == "running");
+  CHECK(c.Restarts("web") == 0);
+  c.cluster.Advance(seconds(5));
+  CHECK(EphemeralState(c, "web", "two") == "terminated Error");
+  c.cluster.Advance(seconds(60));
+  CHECK(EphemeralState(c, "web", "two") == "terminated Error");  // not again
+  CHECK(EphemeralState(c, "web", "one") == "running");
+  CHECK(c.simulated.starts() == 3);
+  CHECK(c.Phase("web") == "Running");
+  std::vector<std::string> told;
+  for (const ObjectPtr& event : c.cluster.List("events")) {
+    const JsonPtr document = event->json();
+    const std::string field = StringAt(*document, "involvedObject.fieldPath");
+    if (field.starts_with("spec.ephemeralContainers{two}")) told.push_back(StringAt(*document, "reason"));
+  }
+  CHECK(told == std::vector<std::string>{"Created", "Started"});
+
+  c.StopAgents();
+  c.StartAgents();
+  CHECK(EphemeralState(c, "web", "one") == "running");
+  CHECK(EphemeralState(c, "web", "two") == "terminated Error");
+  CHECK(c.simulated.starts() == 3);
+
+  c.cluster.Delete("pods", "default", "web");
+  CHECK(c.Phase("web") == "gone");
+  CHECK(c.simulated.running() == 0);
+}
+
+TEST_CASE("ephemeral containers of processes are adopted, also those that nobody was told of") {
+  AgentCluster c;
+  c.AddNode("a", false);
+  c.AddPod("web", "a");
+  AddEphemeral(c, "web", "one");
+  CHECK(EphemeralState(c, "web", "one") == "running");
+  c.StopAgents();
+  AddEphemeral(c, "web", "two");
+  c.StartAgents();
+  CHECK(EphemeralState(c, "web", "one") == "running");
+  CHECK(EphemeralState(c, "web", "two") == "running");
+  CHECK(c.processes.starts() == 3);
 }
 
 TEST_CASE("finished pods go at once when deleted") {
