@@ -312,7 +312,7 @@ class RootBuilder {
 }  // namespace
 
 int SandboxFlags(const Confinement& confinement, bool root) {
-  return CLONE_NEWNS | CLONE_NEWUTS | (confinement.host_pid ? 0 : CLONE_NEWPID) |
+  return (confinement.pause ? 0 : CLONE_NEWNS) | CLONE_NEWUTS | (confinement.host_pid ? 0 : CLONE_NEWPID) |
          (confinement.host_ipc ? 0 : CLONE_NEWIPC) | (root ? 0 : CLONE_NEWUSER);
 }
 
