@@ -13,6 +13,7 @@
 #include "core/agent/container_files.h"
 #include "core/agent/images.h"
 #include "core/agent/pod_env.h"
+#include "core/agent/pod_volumes.h"
 #include "core/agent/service_env.h"
 #include "core/agent/termination_message.h"
 #include "core/runtime/object_view.h"
@@ -353,12 +354,38 @@ class Builder {
       confinement.hostname = PodHostname(pod_, site_);
       confinement.hidden = {fs::absolute(options_.data_dir).lexically_normal().string()};
       confinement.mounts.push_back({directory_.string(), directory_.string(), false});
+      const Status shared = ShareMemory();
+      if (!shared.ok()) return shared;
     } else {
       std::erase_if(confinement.mounts,
                     [](const auto& mount) { return mount.source == mount.target && !mount.read_only; });
     }
     std::sort(confinement.mounts.begin(), confinement.mounts.end(),
               [](const auto& a, const auto& b) { return a.target < b.target; });
+    return {};
+  }
+
+  // /dev/shm is the pod's: it outlives each container, and all have the same. With hostIPC it is the machine's.
+  Status ShareMemory() {
+    std::vector<warden::Mount>& mounts = built_.spec.confinement.mounts;
+    const std::string target = "/dev/shm";
+    std::error_code error;
+    const bool taken =
+        std::any_of(mounts.begin(), mounts.end(), [&](const auto& mount) { return mount.target == target; });
+    if (taken) return {};
+    if (built_.spec.confinement.host_ipc) {
+      if (fs::is_directory(target, error)) mounts.push_back({target, target, false});
+      return {};
+    }
+    const fs::path memory = MemoryVolumes(options_.data_dir);
+    const fs::path closed = (memory.empty() ? site_.directory : memory / StringAt(pod_, "metadata.uid")) / ".shm";
+    const fs::path place = closed / "all";  // everybody's within the pod, and behind a door that is shut for others
+    fs::create_directories(place, error);
+    if (!error) fs::permissions(closed, fs::perms::owner_all, error);
+    if (!error) fs::permissions(place, static_cast<fs::perms>(01777), error);
+    if (error)
+      return ContainerRefusal("CreateContainerError", "cannot make " + place.string() + ": " + error.message());
+    mounts.push_back({place.string(), target, false});
     return {};
   }
 

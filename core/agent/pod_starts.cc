@@ -7,6 +7,7 @@
 #include "core/agent/container_builder.h"
 #include "core/agent/pod_env.h"
 #include "core/agent/pod_files.h"
+#include "core/agent/pod_namespaces.h"
 #include "core/agent/pod_worker.h"
 #include "core/agent/probes/hooks.h"
 #include "core/agent/simulation.h"
@@ -40,6 +41,11 @@ void PodWorker::Adopt(const std::vector<ContainerState>& found) {
     std::string name;
     int attempt = 0;
     if (!SplitRunId(state.id, &name, &attempt)) continue;
+    if (name == kPauseName) {
+      next_pause_ = std::max(next_pause_, attempt + 1);
+      if (state.running) pause_ = state.id;
+      continue;
+    }
     for (size_t i = 0; i < info_.containers.size(); ++i) {
       ContainerRecord& c = record_.containers[i];
       if (info_.containers[i].name != name || (c.current && c.current->attempt > attempt)) continue;
@@ -103,6 +109,10 @@ void PodWorker::OnExit(const ContainerState& state) {
   std::string name;
   int attempt = 0;
   if (!SplitRunId(state.id, &name, &attempt)) return;
+  if (name == kPauseName) {
+    ended_pause_ = state.id;
+    if (pause_ == state.id) pause_.clear();
+  }
   for (size_t i = 0; i < info_.containers.size(); ++i) {
     if (info_.containers[i].name != name) continue;
     ContainerRecord& c = record_.containers[i];
@@ -147,6 +157,23 @@ Result<ContainerSpec> PodWorker::BuildSpec(size_t i, int attempt) {
   return std::move(built->spec);
 }
 
+// The process that holds what the pod's containers share. Of a pod's starts only one is under way, so no second pause
+// comes.
+Task<Status> PodWorker::EnsurePause() {
+  const auto self = shared_from_this();
+  if (!pause_.empty()) co_return Status();
+  ContainerSpec spec = PauseSpec(*pod_->json(), sandbox_.place(), next_pause_++);
+  const std::string id = spec.id;
+  in_runtime_.insert(id);
+  const Result<ContainerState> started = co_await site_->runtime->Start(std::move(spec));
+  if (!started.ok()) {
+    in_runtime_.erase(id);
+    co_return ContainerRefusal(WaitingReason(started.status(), "CreateContainerError"), started.status().message());
+  }
+  if (started->running && ended_pause_ != id) pause_ = id;
+  co_return Status();
+}
+
 Task<> PodWorker::StartContainer(size_t i) {
   const auto self = shared_from_this();
   const ContainerRecord& before = record_.containers[i];
@@ -154,7 +181,10 @@ Task<> PodWorker::StartContainer(size_t i) {
   Result<ContainerSpec> spec = BuildSpec(i, attempt);
   Status failure = spec.status();
   ContainerState state;
-  if (spec.ok()) {
+  const JsonPtr document = pod_->json();
+  if (failure.ok() && spec->confinement.sandbox && WantsPause(*document)) failure = co_await EnsurePause();
+  if (failure.ok()) failure = ShareNamespaces(*document, info_, record_, i, pause_, spec->confinement);
+  if (failure.ok()) {
     if (!site_->simulated()) {
       MakeRoomForLog(services_.options.data_dir, sandbox_.place(), info_, info_.containers[i].name, attempt);
     }

@@ -10,6 +10,7 @@
 #include "core/agent/host_ports.h"
 #include "core/agent/images.h"
 #include "core/agent/pod_env.h"
+#include "core/agent/pod_namespaces.h"
 #include "core/kinds/resources.h"
 #include "core/runtime/object_view.h"
 
@@ -415,14 +416,16 @@ Task<Status> PodWorker::WriteStatus(const Json& status) {
   co_return Status();
 }
 
-// Ended runs that the stored status tells of need not be kept by the runtime.
+// Ended runs that the stored status tells of need not be kept by the runtime, nor a pause when nothing runs again.
 Task<> PodWorker::ForgetEnded() {
+  const bool over = record_.terminal || ((gone_ || abandoned_) && !AnyAlive());
   std::vector<std::string> ended;
   for (const std::string& id : in_runtime_) {
     std::string name;
     int attempt = 0;
     SplitRunId(id, &name, &attempt);
     const bool running = [&] {
+      if (name == kPauseName) return id == pause_ && !over;
       for (size_t i = 0; i < info_.containers.size(); ++i) {
         const ContainerRecord& c = record_.containers[i];
         if (info_.containers[i].name == name && c.current && c.current->attempt == attempt) return c.current->running;

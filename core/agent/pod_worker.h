@@ -82,6 +82,7 @@ class PodWorker : public std::enable_shared_from_this<PodWorker> {
   // pod_starts.cc
   void Adopt(const std::vector<ContainerState>& found);
   Task<> StartContainer(size_t i);
+  Task<Status> EnsurePause();
   void StartFailed(size_t i, int attempt, const Status& why);
   void Started(size_t i, int attempt, const ContainerState& state);
   void ApplyExit(size_t i, Run& run, const ContainerState& state);
@@ -124,6 +125,9 @@ class PodWorker : public std::enable_shared_from_this<PodWorker> {
   std::vector<std::optional<ContainerState>> early_exits_;  // that arrived before their start returned
   std::vector<std::string> announced_;  // waiting reason + attempt last told by an event, per container
   std::set<std::string> in_runtime_;    // ids the runtime still knows
+  std::string pause_;                   // the id of the pod's pause that runs; see pod_namespaces.h
+  std::string ended_pause_;             // that ended last
+  int next_pause_ = 0;
 
   std::vector<std::optional<ContainerProbes>> probes_;  // of the current runs; none where there are no probes
   std::vector<bool> held_back_;                         // simulated containers that are not to become ready

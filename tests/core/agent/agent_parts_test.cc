@@ -446,11 +446,27 @@ TEST_CASE("a container is built from pod, image and site") {
     CHECK(confinement.hostname == "web");
     CHECK(confinement.hidden == std::vector<std::string>{dir.path.string()});
     std::vector<std::string> targets;
-    for (const warden::Mount& mount : confinement.mounts) targets.push_back(mount.target);
-    std::vector<std::string> wanted = {"/dev/termination-log", "/etc/hostname", "/etc/hosts", "/etc/resolv.conf",
-                                       site.directory / "app"};
+    std::string shm;
+    for (const warden::Mount& mount : confinement.mounts) {
+      targets.push_back(mount.target);
+      if (mount.target == "/dev/shm") shm = mount.source;
+    }
+    std::vector<std::string> wanted = {"/dev/shm",   "/dev/termination-log", "/etc/hostname",
+                                       "/etc/hosts", "/etc/resolv.conf",     site.directory / "app"};
     std::sort(wanted.begin(), wanted.end());
     CHECK(targets == wanted);
+    // The pod's own, whichever container asks.
+    const fs::path memory = MemoryVolumes(dir.path);
+    CHECK(shm == ((memory.empty() ? site.directory : memory / "u1") / ".shm/all").string());
+    CHECK((fs::status(shm).permissions() & fs::perms::mask) == static_cast<fs::perms>(01777));
+    CHECK(fs::status(fs::path(shm).parent_path()).permissions() == fs::perms::owner_all);
+    pod["spec"]["hostIPC"] = true;
+    built = BuildContainer(options, c.cache, pod, pod["spec"]["containers"][0], 0, site);
+    REQUIRE(built.ok());
+    for (const warden::Mount& mount : built->spec.confinement.mounts) {
+      if (mount.target == "/dev/shm") CHECK(mount.source == "/dev/shm");
+    }
+    if (!memory.empty()) fs::remove_all(memory);
     CHECK(ReadAll(site.directory / "etc/hosts") ==
           "# Written by wherry for this pod.\n127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\n"
           "127.64.0.9\tweb.db.default.svc.cluster.local\tweb\n10.0.0.1\tone\ttwo\n");

@@ -218,6 +218,75 @@ TEST_CASE("ephemeral containers of processes are adopted, also those that nobody
   CHECK(c.processes.starts() == 3);
 }
 
+TEST_CASE("a sandboxed pod of several containers has one pause, for as long as it runs") {
+  AgentCluster c;
+  c.cluster.Apply(Json::parse(
+      R"({"apiVersion":"node.k8s.io/v1","kind":"RuntimeClass","metadata":{"name":"sandbox"},"handler":"sandbox"})"));
+  c.AddNode("a", false);
+  const Json two = Json::parse(R"({"runtimeClassName":"sandbox","containers":[
+      {"name":"app","image":"app:1","command":["/bin/true"]},{"name":"side","image":"app:1","command":["/bin/true"]}]})");
+  Json one = two;
+  one["containers"].erase(1);
+  const ObjectPtr pod = c.AddPod("two", "a", two);
+  c.AddPod("one", "a", one);
+  CHECK(c.Phase("two") == "Running");
+  CHECK(c.Phase("one") == "Running");
+  CHECK(c.processes.starts() == 4);  // two and its pause, one
+  const std::string pause = pod->uid() + "/.pause/";
+
+  SECTION("it is adopted, and there for restarts") {
+    c.StopAgents();
+    c.StartAgents();
+    c.cluster.Advance(milliseconds(1));
+    CHECK(c.processes.starts() == 4);
+    REQUIRE(c.processes.Exit(pod->uid() + "/app/0", 1));
+    c.cluster.Settle();
+    CHECK(c.Restarts("two") == 1);
+    CHECK(c.processes.starts() == 5);
+    CHECK(c.processes.running() == 4);
+  }
+  SECTION("one that ended is followed by another when it is needed") {
+    REQUIRE(c.processes.Exit(pause + "0", 137));
+    c.cluster.Settle();
+    CHECK(c.processes.running() == 3);
+    REQUIRE(c.processes.Exit(pod->uid() + "/app/0", 1));
+    c.cluster.Settle();
+    CHECK(c.processes.running() == 4);
+    CHECK(c.processes.Exit(pause + "1", 137));
+  }
+  SECTION("it goes with the pod") {
+    c.cluster.Delete("pods", "default", "two");
+    c.cluster.Delete("pods", "default", "one");
+    CHECK(c.Phase("two") == "gone");
+    CHECK(c.processes.running() == 0);
+  }
+  SECTION("also when the pod goes by itself") {
+    c.cluster.Delete("pods", "default", "one");
+    c.cluster.Delete("pods", "default", "two");
+    Json job = two;
+    job["restartPolicy"] = "Never";
+    const ObjectPtr done = c.AddPod("job", "a", job);
+    CHECK(c.processes.running() == 3);
+    REQUIRE(c.processes.Exit(done->uid() + "/app/0", 0));
+    c.cluster.Settle();
+    CHECK(c.processes.running() == 2);
+    REQUIRE(c.processes.Exit(done->uid() + "/side/0", 0));
+    c.cluster.Settle();
+    CHECK(c.Phase("job") == "Succeeded");
+    CHECK(c.processes.running() == 0);
+  }
+  SECTION("and when somebody takes the object away while no server runs") {
+    c.StopAgents();
+    DeleteOptions now;
+    now.grace_period_seconds = 0;
+    c.cluster.Delete("pods", "default", "two", now);
+    c.cluster.Delete("pods", "default", "one", now);
+    c.StartAgents();
+    c.cluster.Advance(milliseconds(1));
+    CHECK(c.processes.running() == 0);
+  }
+}
+
 TEST_CASE("finished pods go at once when deleted") {
   AgentCluster c;
   c.AddNode("a");
