@@ -55,6 +55,9 @@ std::string ExpandFile(const std::string& text, const Environment& env) {
   return out;
 }
 
+// Not what is the host's at its own place.
+bool NeedsView(const warden::Mount& mount) { return mount.source != mount.target || mount.read_only; }
+
 class Builder {
  public:
   Builder(const AgentOptions& options, const WatchCache& cache, const Json& pod, const Json& container, int attempt,
@@ -234,8 +237,9 @@ class Builder {
     return {};
   }
 
-  // What the container leaves there is read when it has ended. In the sandbox, or outside of /dev, the file is at its
-  // place; a view of /dev for this alone would cost every container a namespace, so there the path is replaced instead.
+  // What the container leaves there is read when it has ended. The file is at its place in the sandbox, outside of
+  // /dev, and where there are volumes; a namespace and a view of /dev for this alone would cost every plain container a
+  // fifth to a half of its start, so there the path is replaced instead.
   void AddTerminationFile() {
     MakeTerminationFile(directory_);
     const std::string file = TerminationFile(directory_).string();
@@ -243,8 +247,10 @@ class Builder {
     const std::string path = StringAt(container_, "terminationMessagePath", "/dev/termination-log");
     const auto shorter = std::find_if(mounts_.begin(), mounts_.end(),
                                       [&](const auto& mount) { return mount.first.size() < path.size(); });
-    const bool at_its_place = sandbox_ || (mounted_ && !path.starts_with("/dev/"));
-    if (at_its_place) built_.spec.confinement.mounts.push_back({file, path, false});
+    std::vector<warden::Mount>& mounts = built_.spec.confinement.mounts;
+    const bool has_view = std::any_of(mounts.begin(), mounts.end(), NeedsView);
+    const bool at_its_place = sandbox_ || (mounted_ && (has_view || !path.starts_with("/dev/")));
+    if (at_its_place) mounts.push_back({file, path, false});
     mounts_.emplace(shorter, path, at_its_place ? path : file);
   }
 
@@ -357,8 +363,7 @@ class Builder {
       const Status shared = ShareMemory();
       if (!shared.ok()) return shared;
     } else {
-      std::erase_if(confinement.mounts,
-                    [](const auto& mount) { return mount.source == mount.target && !mount.read_only; });
+      std::erase_if(confinement.mounts, [](const auto& mount) { return !NeedsView(mount); });
     }
     std::sort(confinement.mounts.begin(), confinement.mounts.end(),
               [](const auto& a, const auto& b) { return a.target < b.target; });

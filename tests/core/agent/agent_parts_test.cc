@@ -424,13 +424,25 @@ TEST_CASE("a container is built from pod, image and site") {
     CHECK(built->spec.working_directory == "/data/sub");
     CHECK(*FindVariable(built->spec.env, "WHERRY_VOLUME_MY_DATA") == "/b");
     const auto& mounts = built->spec.confinement.mounts;
-    REQUIRE(mounts.size() == 2);
+    REQUIRE(mounts.size() == 3);
     CHECK(mounts[0].target == "/b");
     CHECK(mounts[0].read_only);
     CHECK(mounts[1].target == "/data");
     CHECK(mounts[1].source == (dir.path / "vol").string());
     CHECK_FALSE(mounts[1].read_only);
+    CHECK(mounts[2].target == "/dev/termination-log");
+    CHECK(mounts[2].source == (site.directory / "app/termination-log").string());
     CHECK_FALSE(built->spec.confinement.sandbox);
+  }
+  SECTION("without volumes that need a place a process is plain, and last words have another path") {
+    site.volumes["my-data"] = "/tmp";
+    pod["spec"]["containers"][0] = Json::parse(
+        R"json({"name":"app","image":"tool:3","args":["bye > /dev/termination-log"],
+    "volumeMounts":[{"name":"my-data","mountPath":"/tmp"}]})json");
+    const Result<BuiltContainer> built = BuildContainer(options, c.cache, pod, pod["spec"]["containers"][0], 2, site);
+    REQUIRE(built.ok());
+    CHECK(built->spec.confinement.mounts.empty());
+    CHECK(built->spec.argv.back() == "bye > " + (site.directory / "app/termination-log").string());
   }
   SECTION("in the sandbox") {
     c.Put("runtimeclasses.node.k8s.io", R"json({"metadata":{"name":"sandbox"},"handler":"sandbox"})json");
