@@ -184,11 +184,15 @@ Refusal BeKnownAs(const SpawnRequest& request) {
   return MapUser(user, group, known_user, known_group);
 }
 
-Refusal EnterContainer(pid_t first) {
+// Of one that joined others the first process stays outside: where its children are the program is.
+std::string PidNamespaceOf(pid_t first, const Confinement& confinement) {
+  return "/proc/" + std::to_string(first) + (confinement.joins() ? "/ns/pid_for_children" : "/ns/pid");
+}
+
+Refusal EnterContainer(pid_t first, const Confinement& confinement) {
   const Fd pidfd(static_cast<int>(syscall(SYS_pidfd_open, first, 0)));
   const int flags = Foreign(first, CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWUTS | CLONE_NEWIPC);
-  // Its own may be the one around: what its children are in is where the program is.
-  const Fd pids(open(("/proc/" + std::to_string(first) + "/ns/pid_for_children").c_str(), O_RDONLY | O_CLOEXEC));
+  const Fd pids(open(PidNamespaceOf(first, confinement).c_str(), O_RDONLY | O_CLOEXEC));
   if (!pidfd.valid() || !pids.valid() || flags < 0) return Failed("join the container");
   const bool moves = !SameNamespace(pids, "/proc/self/ns/pid");
   if (flags != 0 && setns(pidfd.get(), flags) != 0) return Failed("join the container");

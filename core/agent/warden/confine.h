@@ -22,8 +22,10 @@ struct Parent {
 Refusal Confine(const SpawnRequest& request, Parent parent, const Neighbours& neighbours);
 // The namespaces are there, and `parent` made them: holds them until it is killed, and reaps in them. Takes no signal.
 Refusal BePause(const SpawnRequest& request, Parent parent, int status);
+// The file that stands for the PID namespace in which the program of a container is.
+std::string PidNamespaceOf(pid_t first, const Confinement& confinement);
 // Joins those of the container whose first process is `first`: for execs. A plain process has none.
-Refusal EnterContainer(pid_t first);
+Refusal EnterContainer(pid_t first, const Confinement& confinement);
 // Without root a sandbox knows one user, and where containers share a user namespace it may be another than this
 // program's: then it gets one of its own within, where it is who it should be.
 Refusal BeKnownAs(const SpawnRequest& request);

@@ -41,7 +41,8 @@ struct Confinement {
   std::string shares;       // whose IPC, UTS and (without root) user namespace this one is in; "" = its own
   std::string shares_pids;  // whose processes it sees and is seen by; "" = its own
 
-  bool with_others() const { return pause || !shares.empty() || !shares_pids.empty(); }
+  bool joins() const { return !shares.empty() || !shares_pids.empty(); }
+  bool with_others() const { return pause || joins(); }
   // What only a warden that knows of confinements can do.
   bool plain() const {
     return mounts.empty() && !sandbox && groups.empty() && !limit_capabilities && !default_system_calls &&

@@ -14,6 +14,7 @@
 #include <utility>
 
 #include "core/agent/warden/cgroups.h"
+#include "core/agent/warden/confine.h"
 #include "core/agent/warden/process_tree.h"
 #include "core/agent/warden/usage.h"
 
@@ -251,7 +252,7 @@ std::string Containers::FindNeighbours(const Confinement& confinement, Neighbour
   if (confinement.shares_pids.empty()) return {};
   const Container* pids = alive(confinement.shares_pids);
   if (pids == nullptr) return confinement.shares_pids;
-  const std::string path = "/proc/" + std::to_string(pids->record.state.pid) + "/ns/pid_for_children";
+  const std::string path = PidNamespaceOf(pids->record.state.pid, pids->record.confinement);
   neighbours->pids.reset(open(path.c_str(), O_RDONLY | O_CLOEXEC));
   return neighbours->pids.valid() ? std::string() : confinement.shares_pids;
 }

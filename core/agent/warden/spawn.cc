@@ -173,15 +173,16 @@ void EnterDirectory(const SpawnRequest& request, int status) {
   if (recv(status, &go, 1, 0) != 1) _exit(127);  // the warden is gone: nobody knows of us, so we must not run
   if (!tagged) Fail(status, Step::kPrepare, tag_error);
 
-  Inherit(inheritance);
+  if (!request.confinement.pause) Inherit(inheritance);  // a pause is as dear to us as we are ourselves
   umask(022);
   SetUpStdio(start, status);
   syscall(SYS_close_range, 3U, ~0U, CLOSE_RANGE_CLOEXEC);  // all of ours have the flag anyway
 
   const bool sandbox = request.confinement.sandbox;
   if (request.confinement.pause) FailIf(BePause(request, parent, status), status, Step::kConfine);
-  FailIf(start.joins > 0 ? EnterContainer(start.joins) : Confine(request, parent, *start.neighbours), status,
-         Step::kConfine);
+  FailIf(
+      start.joins > 0 ? EnterContainer(start.joins, request.confinement) : Confine(request, parent, *start.neighbours),
+      status, Step::kConfine);
   if (sandbox && parent.user != 0) FailIf(BeKnownAs(request), status, Step::kConfine);
   if (start.tty && ioctl(0, TIOCSCTTY, 0) != 0) Fail(status, Step::kTerminal, errno);
   EnterDirectory(request, status);

@@ -148,7 +148,7 @@ TEST_CASE("containers that share processes see each other, and the pause reaps f
     host.Start(Pause("p", true));
     host.Start(Box(host, "a", "echo $$; exec sleep 1234", "p", "p"));
     REQUIRE(host.Until([&] { return host.Log("a") == "2\n"; }));
-    CHECK(Output(host, Box(host, "b", "ps -e -o pid=,comm= | sed 's/^ *//' | grep -v -e ps -e sed -e grep", "p",
+    CHECK(Output(host, Box(host, "b", "ps -e -o pid=,comm= > /tmp/ps; sed 's/^ *//' /tmp/ps | grep -v ' ps$'", "p",
                            "p")) == "1 wherry-pause\n2 sleep\n3 sh\nexit 0");
     CHECK(Exec(host, "a", "cat /proc/1/comm; tr '\\0' ' ' < /proc/2/cmdline; echo") ==
           "wherry-pause\nsleep 1234 \nexit 0");
@@ -208,6 +208,27 @@ TEST_CASE("each container is who it should be, though they share a user namespac
     CHECK(host.Log("a") == "1234\n1235\nCapEff:\t0000000000000000\nready\n");
     CHECK(Exec(host, "a", "id -u; id -g; cat /proc/1/comm") == "1234\n1235\nwherry-pause\nexit 0");
     CHECK(Output(host, Box(host, "b", "id -u; id -g", "p")) == "0\n0\nexit 0");
+  }
+}
+
+TEST_CASE("binds are steered from shared namespaces too") {
+  if (!CanMount()) return;
+  for (const int user : Users()) {
+    INFO("user " << user);
+    ProcessHost host(user);
+    host.Start(Pause("p", true));
+    for (int i = 1; i <= 3; ++i) {
+      ContainerSpec spec =
+          Box(host, "c" + std::to_string(i), "exec /usr/bin/python3 -m http.server 18080", "p", i == 1 ? "" : "p");
+      spec.bind_address = "127.88.8." + std::to_string(i);
+      spec.working_directory = "/tmp";
+      if (i == 3) spec.run_as_user = spec.run_as_group = 1234;
+      host.Start(spec);
+    }
+    for (int i = 1; i <= 3; ++i) {
+      const std::string address = "127.88.8." + std::to_string(i);
+      CHECK(host.Until([&] { return HttpGet(address, 18080).find("200 OK") != std::string::npos; }));
+    }
   }
 }
 
