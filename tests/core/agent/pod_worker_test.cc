@@ -24,6 +24,11 @@ void AddEphemeral(AgentCluster& c, const std::string& pod, const std::string& na
       "ephemeralcontainers");
 }
 
+Task<> StopPods(NodeAgentPool& pool, bool* done) {
+  co_await pool.StopPods(seconds(60));
+  *done = true;
+}
+
 std::string EphemeralState(AgentCluster& c, const std::string& pod, const std::string& name) {
   const Json document = c.Pod(pod);
   for (const Json& status : ListAt(document, "status.ephemeralContainerStatuses")) {
@@ -253,6 +258,16 @@ TEST_CASE("a sandboxed pod of several containers has one pause, for as long as i
     c.cluster.Settle();
     CHECK(c.processes.running() == 4);
     CHECK(c.processes.Exit(pause + "1", 137));
+  }
+  SECTION("a server that ends its pods ends it last, and does not wait for it") {
+    c.pool->Stop();
+    bool stopped = false;
+    Spawn(c.cluster.io().get_executor(), "stop", StopPods(*c.pool, &stopped));
+    c.cluster.Settle();
+    CHECK(c.processes.running() == 1);  // the pause
+    c.cluster.Advance(milliseconds(100));
+    CHECK(c.processes.running() == 0);
+    CHECK(stopped);
   }
   SECTION("it goes with the pod") {
     c.cluster.Delete("pods", "default", "two");
