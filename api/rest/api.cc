@@ -62,6 +62,11 @@ bool Has(const std::vector<std::string>& verbs, std::string_view verb) {
   return std::find(verbs.begin(), verbs.end(), verb) != verbs.end();
 }
 
+// What is exchanged there is the object, by the ordinary verbs.
+bool IsObject(const Kind& kind, const std::string& subresource) {
+  return subresource.empty() || subresource == "status" || kind.FindPart(subresource) != nullptr;
+}
+
 }  // namespace
 
 Status WrongMethod() {
@@ -154,7 +159,7 @@ Task<> Api::Handle(http::ExchangePtr exchange) {
   call->subresource = path.subresource;
   call->identity = std::move(identity);
   // Logs and streams negotiate for themselves.
-  if (path.subresource.empty() || path.subresource == "status" || path.subresource == "scale") {
+  if (IsObject(*kind, path.subresource) || path.subresource == "scale") {
     Result<AnswerForm> form = Negotiate(request);
     if (!form.ok()) co_return RespondStatus(*call->exchange, form.status());
     call->form = *form;
@@ -171,7 +176,7 @@ Task<> Api::HandleResource(std::shared_ptr<Call> call, bool all_namespaces) {
     if (!status.ok()) co_return RespondStatus(*call->exchange, status);
   }
 
-  if (!call->subresource.empty() && call->subresource != "status") {
+  if (!IsObject(*call->kind, call->subresource)) {
     if (!call->kind->FindSubresource(call->subresource)) co_return RespondStatus(*call->exchange, UnknownPath());
     const std::string key = call->kind->resource + "/" + call->subresource + " " + method;
     auto handler = subresources_.find(key);

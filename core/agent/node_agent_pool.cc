@@ -9,6 +9,7 @@
 
 #include "core/agent/images.h"
 #include "core/agent/pod_files.h"
+#include "core/agent/pod_namespaces.h"
 #include "core/agent/shipped_images.h"
 #include "core/kinds/resources.h"
 #include "core/kinds/storage_view.h"
@@ -175,11 +176,14 @@ Task<> NodeAgentPool::StopPods(Duration grace) {
     bool any = false;
     for (ContainerRuntime* runtime : {&process_, static_cast<ContainerRuntime*>(&simulated_)}) {
       const std::vector<ContainerState> found = co_await runtime->List();
+      const bool only_pauses = std::all_of(
+          found.begin(), found.end(), [](const ContainerState& state) { return !state.running || IsPause(state.id); });
       for (const ContainerState& state : found) {
         if (!state.running) continue;
         any = true;
-        const bool late = services_.context.clock.Now() >= deadline;
-        if (termed && !late) continue;
+        // A pause waits for those it is there for, and takes no other signal.
+        const bool late = only_pauses || services_.context.clock.Now() >= deadline;
+        if ((termed || IsPause(state.id)) && !late) continue;
         const Status sent = co_await runtime->Signal(state.id, late ? SIGKILL : SIGTERM);
         if (!sent.ok()) spdlog::warn("container not stopped id={} error=\"{}\"", state.id, sent.message());
       }

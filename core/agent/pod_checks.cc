@@ -33,7 +33,7 @@ bool PodWorker::IsCurrent(size_t i, int attempt) const {
 
 void PodWorker::BeginProbes(size_t i) {
   const JsonPtr document = pod_->json();
-  std::vector<ProbeSpec> specs = ProbesOf(ContainerAt(*document, i));
+  std::vector<ProbeSpec> specs = ProbesOf(SpecOf(*document, i));
   probes_[i].reset();
   if (!specs.empty()) {
     probes_[i].emplace(std::move(specs), record_.containers[i].current->started_at);
@@ -147,7 +147,7 @@ Task<CheckResult> PodWorker::Perform(size_t i, int attempt, Action action, Durat
 Task<> PodWorker::RunPostStart(size_t i, int attempt) {
   const auto self = shared_from_this();
   const JsonPtr document = pod_->json();
-  const std::optional<Result<Action>> hook = HookOf(ContainerAt(*document, i), "postStart");
+  const std::optional<Result<Action>> hook = HookOf(SpecOf(*document, i), "postStart");
   CheckResult result = CheckFailed(hook->status().message());
   Action action;
   if (hook->ok()) {
@@ -176,7 +176,7 @@ Task<> PodWorker::RunPreStop(size_t i, int attempt) {
   const std::optional<StopOrder>& order = record_.stop ? record_.stop : record_.containers[i].stop;
   const Duration left = order ? order->kill_at() - now : info_.grace;
   const JsonPtr document = pod_->json();
-  const std::optional<Result<Action>> hook = HookOf(ContainerAt(*document, i), "preStop");
+  const std::optional<Result<Action>> hook = HookOf(SpecOf(*document, i), "preStop");
   CheckResult result = CheckFailed(hook->status().message());
   if (hook->ok()) {
     Action action = **hook;

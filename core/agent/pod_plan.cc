@@ -16,6 +16,7 @@ bool Ended(const ContainerRecord& c) { return !c.starting && c.current && !c.cur
 
 // Whether an ended container runs again by the pod's policy. Init containers run until they succeed, unless Never.
 bool RunsAgain(const PodInfo& pod, ContainerRole role, const ContainerRecord& c) {
+  if (role == ContainerRole::kEphemeral) return false;
   if (role == ContainerRole::kSidecar) return true;
   if (pod.restart_policy == RestartPolicy::kNever) return false;
   if (c.current->exit_code != 0 || c.current->condemned) return true;
@@ -137,7 +138,10 @@ class Planner {
     for (size_t i = 0; i < count(); ++i) {
       if (at(i).stop && Alive(at(i))) Stop(i, *at(i).stop, true);
     }
-    if (!RunInitContainers()) return;
+    if (!RunInitContainers()) {
+      if (!failed_init_) StartEphemeral();
+      return;
+    }
     bool main_pending = false;
     for (size_t i = 0; i < count(); ++i) {
       if (role(i) != ContainerRole::kMain) continue;
@@ -148,19 +152,30 @@ class Planner {
         StartWhenDue(i);
       }
     }
-    if (!main_pending) FinishSidecars();
+    if (main_pending) {
+      StartEphemeral();
+    } else {
+      FinishOthers();
+    }
+  }
+
+  // At any time of a pod that is not at its end; once.
+  void StartEphemeral() {
+    for (size_t i = 0; i < count(); ++i) {
+      if (role(i) == ContainerRole::kEphemeral && !at(i).current && !Alive(at(i))) StartWhenDue(i);
+    }
   }
 
   // True when the main containers may run. A sidecar that crashed later is restarted without holding them up.
   bool RunInitContainers() {
     for (size_t i = 0; i < count(); ++i) {
       const ContainerRecord& c = at(i);
-      if (role(i) == ContainerRole::kMain) continue;
+      if (role(i) == ContainerRole::kMain || role(i) == ContainerRole::kEphemeral) continue;
       if (role(i) == ContainerRole::kInit) {
         if (plan_.initialized || Succeeded(c)) continue;
         if (Ended(c) && !RunsAgain(pod_, role(i), c)) {
           failed_init_ = true;
-          FinishSidecars();
+          FinishOthers();
           return false;
         }
         if (!Alive(c)) StartWhenDue(i);
@@ -180,11 +195,13 @@ class Planner {
     return true;
   }
 
-  void FinishSidecars() {
+  // What the pod does not live for, sidecars and ephemeral containers, ends with it.
+  void FinishOthers() {
     // Their grace counts from the end of the last main container.
     StopOrder order{Time{}, pod_.grace, {}, {}};
-    for (const ContainerRecord& c : record_.containers) {
-      if (c.current && !c.current->running) order.since = std::max(order.since, c.current->finished_at);
+    for (size_t i = 0; i < count(); ++i) {
+      if (role(i) != ContainerRole::kEphemeral && Ended(at(i)))
+        order.since = std::max(order.since, at(i).current->finished_at);
     }
     StopEverything(order);
     plan_.finished = NoneAlive();
@@ -221,7 +238,7 @@ class Planner {
         if (!c.hook_error.empty()) waiting = {"PostStartHookError", c.hook_error};
         continue;
       }
-      if (over) continue;
+      if (over && (c.current || role(i) != ContainerRole::kEphemeral)) continue;
       if (c.current && (stop_ || (!RunsAgain(pod_, role(i), c)))) continue;
       if (!c.obstacle.empty()) {
         ShowObstacle(i);
@@ -259,6 +276,7 @@ class Planner {
     bool init_pending = false;
     for (size_t i = 0; i < count(); ++i) {
       const ContainerRecord& c = at(i);
+      if (role(i) == ContainerRole::kEphemeral) continue;
       if (role(i) != ContainerRole::kMain) {
         init_pending |= !plan_.initialized;
         continue;

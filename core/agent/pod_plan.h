@@ -14,7 +14,8 @@ enum class RestartPolicy : uint8_t { kAlways, kOnFailure, kNever };
 
 // Where a container stands in a pod's life: init containers run one after the other to completion; a sidecar (an init
 // container with restartPolicy Always) is only waited for until it has started and then stays; main containers follow.
-enum class ContainerRole : uint8_t { kInit, kSidecar, kMain };
+// An ephemeral container is added to a pod that runs: started once, never again, and counted for nothing (KEP-277).
+enum class ContainerRole : uint8_t { kInit, kSidecar, kMain, kEphemeral };
 
 struct ContainerInfo {
   std::string name;
@@ -23,14 +24,17 @@ struct ContainerInfo {
   bool pre_stop = false;  // has such a hook
 };
 
-// What the planner needs to know of a pod's metadata and spec. Constant for the pod's life.
+// What the planner needs to know of a pod's metadata and spec. Constant for the pod's life, but for ephemeral
+// containers that come at the end.
 struct PodInfo {
   explicit PodInfo(const Json& pod);
   PodInfo() = default;
+  // Appends the ephemeral containers that are not known yet. False when there are none.
+  bool TakeEphemeral(const Json& pod);
 
   std::string ns, name, uid;
   RestartPolicy restart_policy = RestartPolicy::kAlways;
-  std::vector<ContainerInfo> containers;  // spec.initContainers in order, then spec.containers
+  std::vector<ContainerInfo> containers;  // spec.initContainers in order, then spec.containers, then ephemeral ones
   std::vector<std::string> readiness_gates;
   std::string qos_class;
   Duration grace{std::chrono::seconds(30)};  // terminationGracePeriodSeconds

@@ -7,6 +7,7 @@
 #include "core/agent/container_builder.h"
 #include "core/agent/pod_env.h"
 #include "core/agent/pod_files.h"
+#include "core/agent/pod_namespaces.h"
 #include "core/agent/pod_worker.h"
 #include "core/agent/probes/hooks.h"
 #include "core/agent/simulation.h"
@@ -40,6 +41,11 @@ void PodWorker::Adopt(const std::vector<ContainerState>& found) {
     std::string name;
     int attempt = 0;
     if (!SplitRunId(state.id, &name, &attempt)) continue;
+    if (name == kPauseName) {
+      next_pause_ = std::max(next_pause_, attempt + 1);
+      if (state.running) pause_ = state.id;
+      continue;
+    }
     for (size_t i = 0; i < info_.containers.size(); ++i) {
       ContainerRecord& c = record_.containers[i];
       if (info_.containers[i].name != name || (c.current && c.current->attempt > attempt)) continue;
@@ -95,7 +101,7 @@ void PodWorker::ApplyExit(size_t i, Run& run, const ContainerState& state) {
   const JsonPtr document = pod_->json();
   const PodSite& place = sandbox_.place();
   const std::string& name = info_.containers[i].name;
-  run.message = TerminationMessage(ContainerAt(*document, i), info_.containers.size(), place.directory / name,
+  run.message = TerminationMessage(SpecOf(*document, i), info_.containers.size(), place.directory / name,
                                    LogPath(place, name, run.attempt), run.exit_code);
 }
 
@@ -103,6 +109,10 @@ void PodWorker::OnExit(const ContainerState& state) {
   std::string name;
   int attempt = 0;
   if (!SplitRunId(state.id, &name, &attempt)) return;
+  if (name == kPauseName) {
+    ended_pause_ = state.id;
+    if (pause_ == state.id) pause_.clear();
+  }
   for (size_t i = 0; i < info_.containers.size(); ++i) {
     if (info_.containers[i].name != name) continue;
     ContainerRecord& c = record_.containers[i];
@@ -141,14 +151,31 @@ Result<ContainerSpec> PodWorker::BuildSpec(size_t i, int attempt) {
   const JsonPtr document = pod_->json();
   ContainerRecord& c = record_.containers[i];
   if (site_->simulated()) return SimulatedSpec(i, attempt);
-  Result<BuiltContainer> built =
-      BuildContainer(services_.options, services_.context.client.cache(), *document, i, attempt, sandbox_.place());
+  Result<BuiltContainer> built = BuildContainer(services_.options, services_.context.client.cache(), *document,
+                                                SpecOf(*document, i), attempt, sandbox_.place());
   if (!built.ok()) return built.status();
   Record(EventType::kNormal, "Pulled",
          "Container image \"" + info_.containers[i].image + "\" already present on machine", i);
   c.image_id = built->image_id;
   for (const std::string& note : built->notes) Record(EventType::kWarning, "NotAsAsked", note, i);
   return std::move(built->spec);
+}
+
+// The process that holds what the pod's containers share. Of a pod's starts only one is under way, so no second pause
+// comes.
+Task<Status> PodWorker::EnsurePause() {
+  const auto self = shared_from_this();
+  if (!pause_.empty()) co_return Status();
+  ContainerSpec spec = PauseSpec(*pod_->json(), sandbox_.place(), next_pause_++);
+  const std::string id = spec.id;
+  in_runtime_.insert(id);
+  const Result<ContainerState> started = co_await site_->runtime->Start(std::move(spec));
+  if (!started.ok()) {
+    in_runtime_.erase(id);
+    co_return ContainerRefusal(WaitingReason(started.status(), "CreateContainerError"), started.status().message());
+  }
+  if (started->running && ended_pause_ != id) pause_ = id;
+  co_return Status();
 }
 
 Task<> PodWorker::StartContainer(size_t i) {
@@ -158,7 +185,10 @@ Task<> PodWorker::StartContainer(size_t i) {
   Result<ContainerSpec> spec = BuildSpec(i, attempt);
   Status failure = spec.status();
   ContainerState state;
-  if (spec.ok()) {
+  const JsonPtr document = pod_->json();
+  if (failure.ok() && spec->confinement.sandbox && WantsPause(*document)) failure = co_await EnsurePause();
+  if (failure.ok()) failure = ShareNamespaces(*document, info_, record_, i, pause_, spec->confinement);
+  if (failure.ok()) {
     if (!site_->simulated()) {
       MakeRoomForLog(services_.options.data_dir, sandbox_.place(), info_, info_.containers[i].name, attempt);
     }
@@ -202,7 +232,7 @@ void PodWorker::Started(size_t i, int attempt, const ContainerState& state) {
     if (early->id == RunId(info_, i, attempt)) ApplyExit(i, *c.current, *early);
   }
   const JsonPtr document = pod_->json();
-  if (c.current->running && HookOf(ContainerAt(*document, i), "postStart")) {
+  if (c.current->running && HookOf(SpecOf(*document, i), "postStart")) {
     c.post_start = true;
     Spawn(services_.context.executor, "postStart of " + key_, RunPostStart(i, attempt));
   } else if (c.current->running) {

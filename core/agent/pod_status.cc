@@ -58,11 +58,21 @@ Json ContainerStatus(const PodInfo& pod, const PodRecord& record, const PodPlan&
                          {"reason", "ContainerStatusUnknown"},
                          {"message", "The container could not be located when the pod was terminated"}}}};
   }
+  if (info.role == ContainerRole::kEphemeral) {  // nothing is asked of it
+    status["ready"] = false;
+    return status;
+  }
   const bool completed_init = info.role == ContainerRole::kInit && c.current && !running && c.current->exit_code == 0;
   status["started"] = running && c.probed_started;
   status["ready"] =
       completed_init || (running && c.probed_started && c.probed_ready && info.role != ContainerRole::kInit);
   return status;
+}
+
+const char* StatusList(ContainerRole role) {
+  return role == ContainerRole::kMain        ? "containerStatuses"
+         : role == ContainerRole::kEphemeral ? "ephemeralContainerStatuses"
+                                             : "initContainerStatuses";
 }
 
 struct Condition {
@@ -87,7 +97,8 @@ Condition Initialized(const PodInfo& pod, const PodRecord& record, const PodPlan
     const ContainerRole role = pod.containers[i].role;
     const bool done = role == ContainerRole::kInit ? c.current && !c.current->running && c.current->exit_code == 0
                                                    : c.up() && c.probed_started;
-    if (role != ContainerRole::kMain && !done) incomplete.push_back(pod.containers[i].name);
+    if ((role == ContainerRole::kInit || role == ContainerRole::kSidecar) && !done)
+      incomplete.push_back(pod.containers[i].name);
   }
   return {false, "ContainersNotInitialized", Listing("containers with incomplete status", incomplete)};
 }
@@ -99,7 +110,9 @@ Condition ContainersReady(const PodInfo& pod, const PodRecord& record, const Pod
   for (size_t i = 0; i < pod.containers.size(); ++i) {
     const ContainerRecord& c = record.containers[i];
     const bool ready = c.up() && c.probed_started && c.probed_ready;
-    if (pod.containers[i].role != ContainerRole::kInit && !ready) unready.push_back(pod.containers[i].name);
+    const ContainerRole role = pod.containers[i].role;
+    if ((role == ContainerRole::kMain || role == ContainerRole::kSidecar) && !ready)
+      unready.push_back(pod.containers[i].name);
   }
   if (unready.empty()) return {};
   return {false, "ContainersNotReady", Listing("containers with unready status", unready)};
@@ -218,7 +231,8 @@ std::string ContainerId(const PodInfo& pod, size_t container, int attempt) {
 Json RenderPodStatus(const PodInfo& pod, const PodRecord& record, const PodPlan& plan, const PodAddresses& addresses,
                      const Json& previous, Time now) {
   Json status = previous.is_object() ? previous : Json::object();
-  for (const char* field : {"reason", "message", "nominatedNodeName", "containerStatuses", "initContainerStatuses"})
+  for (const char* field : {"reason", "message", "nominatedNodeName", "containerStatuses", "initContainerStatuses",
+                            "ephemeralContainerStatuses"})
     status.erase(field);
   status["phase"] = plan.phase;
   status["qosClass"] = pod.qos_class;
@@ -240,8 +254,7 @@ Json RenderPodStatus(const PodInfo& pod, const PodRecord& record, const PodPlan&
     status["podIPs"] = Json::array({{{"ip", addresses.pod_ip}}});
   }
   for (size_t i = 0; i < pod.containers.size(); ++i) {
-    const char* list = pod.containers[i].role == ContainerRole::kMain ? "containerStatuses" : "initContainerStatuses";
-    status[list].push_back(ContainerStatus(pod, record, plan, i));
+    status[StatusList(pod.containers[i].role)].push_back(ContainerStatus(pod, record, plan, i));
   }
   return status;
 }
@@ -254,8 +267,7 @@ PodRecord RecordFromStatus(const PodInfo& pod, const Json& status) {
   Time start;
   if (ReadTime(status, "startTime", &start)) record.start_time = start;
   for (size_t i = 0; i < pod.containers.size(); ++i) {
-    const char* list = pod.containers[i].role == ContainerRole::kMain ? "containerStatuses" : "initContainerStatuses";
-    const Json* statuses = FindPath(status, list);
+    const Json* statuses = FindPath(status, StatusList(pod.containers[i].role));
     if (!statuses || !statuses->is_array()) continue;
     for (const Json& entry : *statuses) {
       if (StringAt(entry, "name") == pod.containers[i].name) record.containers[i] = ContainerFromStatus(entry);

@@ -6,9 +6,11 @@
 #include <csignal>
 #include <nlohmann/json.hpp>
 
+#include "core/agent/container_builder.h"
 #include "core/agent/host_ports.h"
 #include "core/agent/images.h"
 #include "core/agent/pod_env.h"
+#include "core/agent/pod_namespaces.h"
 #include "core/kinds/resources.h"
 #include "core/runtime/object_view.h"
 
@@ -36,13 +38,18 @@ PodWorker::PodWorker(AgentServices& services, std::shared_ptr<NodeSite> site, Ob
       key_(KeyOf(*pod)),
       pod_(std::move(pod)),
       sandbox_(services_, *site_, info_) {
+  MakeRoom();
+  site_->pods.insert(info_.uid);
+  Adopt(found);
+}
+
+void PodWorker::MakeRoom() {
   const size_t containers = info_.containers.size();
+  record_.containers.resize(containers);
   early_exits_.resize(containers);
   announced_.resize(containers);
   probes_.resize(containers);
   held_back_.resize(containers);
-  site_->pods.insert(info_.uid);
-  Adopt(found);
 }
 
 PodWorker::~PodWorker() { site_->pods.erase(info_.uid); }
@@ -140,6 +147,7 @@ void PodWorker::Look(ObjectPtr pod) {
   const bool changed = pod->revision() != pod_->revision();
   pod_ = std::move(pod);
   if (!changed) return;
+  if (info_.TakeEphemeral(*pod_->json())) MakeRoom();
   if (site_->simulated()) OnSimulation();
   if (shown_metadata_.is_null()) return;
   Json metadata = ShownMetadata(*pod_->json());
@@ -257,9 +265,15 @@ void PodWorker::TellOfKilling(size_t i) {
          own && !record_.stop ? own->message : "Stopping container " + info_.containers[i].name, i);
 }
 
+const Json& PodWorker::SpecOf(const Json& pod, size_t i) const {
+  static const Json none = Json::object();
+  const Json* found = ContainerNamed(pod, info_.containers[i].name);
+  return found ? *found : none;
+}
+
 int PodWorker::StopSignalOf(size_t i) const {
   const JsonPtr document = pod_->json();
-  return StopSignal(services_.context.client.cache(), ContainerAt(*document, i));
+  return StopSignal(services_.context.client.cache(), SpecOf(*document, i));
 }
 
 Task<> PodWorker::SignalContainer(size_t i, int signal) {
@@ -406,14 +420,16 @@ Task<Status> PodWorker::WriteStatus(const Json& status) {
   co_return Status();
 }
 
-// Ended runs that the stored status tells of need not be kept by the runtime.
+// Ended runs that the stored status tells of need not be kept by the runtime, nor a pause when nothing runs again.
 Task<> PodWorker::ForgetEnded() {
+  const bool over = record_.terminal || ((gone_ || abandoned_) && !AnyAlive());
   std::vector<std::string> ended;
   for (const std::string& id : in_runtime_) {
     std::string name;
     int attempt = 0;
     SplitRunId(id, &name, &attempt);
     const bool running = [&] {
+      if (name == kPauseName) return id == pause_ && !over;
       for (size_t i = 0; i < info_.containers.size(); ++i) {
         const ContainerRecord& c = record_.containers[i];
         if (info_.containers[i].name == name && c.current && c.current->attempt == attempt) return c.current->running;
@@ -454,8 +470,11 @@ void PodWorker::Record(EventType type, std::string reason, std::string message, 
   if (!site_->recorder) site_->recorder = std::make_unique<EventRecorder>(services_.context, "kubelet", site_->name);
   std::string field;
   if (container != SIZE_MAX) {
-    const bool main = info_.containers[container].role == ContainerRole::kMain;
-    field = std::string(main ? "spec.containers{" : "spec.initContainers{") + info_.containers[container].name + "}";
+    const ContainerInfo& info = info_.containers[container];
+    const char* list = info.role == ContainerRole::kMain        ? "containers"
+                       : info.role == ContainerRole::kEphemeral ? "ephemeralContainers"
+                                                                : "initContainers";
+    field = std::string("spec.").append(list).append("{").append(info.name).append("}");
   }
   if (type == EventType::kNormal) {
     site_->recorder->Normal(*pod_, std::move(reason), std::move(message), std::move(field));

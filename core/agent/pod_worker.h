@@ -58,6 +58,8 @@ class PodWorker : public std::enable_shared_from_this<PodWorker> {
  private:
   // pod_worker.cc
   void Look(ObjectPtr pod);
+  void MakeRoom();                                      // for all that is parallel to info_.containers
+  const Json& SpecOf(const Json& pod, size_t i) const;  // the container in the pod's document
   void TakeOrders();
   void Admit();
   Task<> Act(PodAction action);
@@ -80,6 +82,7 @@ class PodWorker : public std::enable_shared_from_this<PodWorker> {
   // pod_starts.cc
   void Adopt(const std::vector<ContainerState>& found);
   Task<> StartContainer(size_t i);
+  Task<Status> EnsurePause();
   void StartFailed(size_t i, int attempt, const Status& why);
   void Started(size_t i, int attempt, const ContainerState& state);
   void ApplyExit(size_t i, Run& run, const ContainerState& state);
@@ -106,7 +109,7 @@ class PodWorker : public std::enable_shared_from_this<PodWorker> {
 
   AgentServices& services_;
   const std::shared_ptr<NodeSite> site_;
-  const PodInfo info_;
+  PodInfo info_;
   const std::string key_;
 
   ObjectPtr pod_;           // the newest state seen
@@ -123,6 +126,9 @@ class PodWorker : public std::enable_shared_from_this<PodWorker> {
   std::vector<std::optional<ContainerState>> early_exits_;  // that arrived before their start returned
   std::vector<std::string> announced_;  // waiting reason + attempt last told by an event, per container
   std::set<std::string> in_runtime_;    // ids the runtime still knows
+  std::string pause_;                   // the id of the pod's pause that runs; see pod_namespaces.h
+  std::string ended_pause_;             // that ended last
+  int next_pause_ = 0;
 
   std::vector<std::optional<ContainerProbes>> probes_;  // of the current runs; none where there are no probes
   std::vector<bool> held_back_;                         // simulated containers that are not to become ready

@@ -11,17 +11,6 @@
 namespace wherry {
 namespace {
 
-const Json* FindContainerSpec(const Json& pod, const std::string& name) {
-  for (const char* list : {"spec.containers", "spec.initContainers", "spec.ephemeralContainers"}) {
-    const Json* containers = FindPath(pod, list);
-    if (!containers || !containers->is_array()) continue;
-    for (const Json& container : *containers) {
-      if (StringAt(container, "name") == name) return &container;
-    }
-  }
-  return nullptr;
-}
-
 bool Completed(const std::string& phase) { return phase == "Succeeded" || phase == "Failed"; }
 
 }  // namespace
@@ -42,7 +31,7 @@ Result<ContainerTarget> NodeAgentPool::FindContainer(const ObjectPtr& pod, const
   ContainerTarget target;
   target.container = *chosen;
   const PodWorker* worker = Find(pod->uid());
-  const Json* spec = FindContainerSpec(*document, target.container);
+  const Json* spec = ContainerNamed(*document, target.container);
   const Status not_running(Reason::kNotFound,
                            "unable to upgrade connection: container not found (\"" + target.container + "\")");
   if (!worker || !spec || worker->site().silent) return not_running;

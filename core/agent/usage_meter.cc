@@ -102,7 +102,8 @@ bool UsageMeter::Read(const ObjectPtr& pod, PodMeasurement* usage) const {
   }
   usage->timestamp = sampled_at_;
   const std::string uid = StringAt(*document, "metadata.uid");
-  for (const char* list : {"status.initContainerStatuses", "status.containerStatuses"}) {
+  for (const char* list :
+       {"status.initContainerStatuses", "status.containerStatuses", "status.ephemeralContainerStatuses"}) {
     for (const Json& status : ListAt(*document, list)) {
       if (!Has(status, "state.running")) continue;
       const std::string name = StringAt(status, "name");

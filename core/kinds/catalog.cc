@@ -30,6 +30,11 @@ const Subresource* Kind::FindSubresource(std::string_view wanted) const {
   return nullptr;
 }
 
+const PartRules* Kind::FindPart(std::string_view subresource) const {
+  const auto it = hooks.parts.find(subresource);
+  return it == hooks.parts.end() ? nullptr : &it->second;
+}
+
 std::shared_ptr<KindCatalog> KindCatalog::BuiltIn() {
   try {
     CatalogBuilder builder;

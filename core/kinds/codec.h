@@ -54,7 +54,7 @@ void ApplyDefaults(const Type& type, Json& value);
 
 // All refusals of a document: metadata rules, the schema's (required, enum, ranges, formats, immutability), then the
 // kind's hook. `old` is null on create.
-FieldErrors Validate(const Kind& kind, const Json& object, const Json* old);
+FieldErrors Validate(const Kind& kind, const Json& object, const Json* old, const PartRules* part = nullptr);
 // The 422 of these errors: `DaemonSet.apps "x" is invalid: …`.
 Status InvalidStatus(const GroupVersionKind& gvk, std::string_view name, const FieldErrors& errors);
 

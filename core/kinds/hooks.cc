@@ -66,6 +66,16 @@ constexpr View kViews[] = {
     {"policy", "v1beta1", "PodDisruptionBudget", BetaBudgetFromStorage, BetaBudgetToStorage},
 };
 
+struct Part {
+  std::string_view group, version, kind, subresource;
+  Json (*take)(const Json&, const Json&);
+  void (*validate)(const Json&, const Json&, FieldErrors&);
+};
+
+constexpr Part kParts[] = {
+    {kCore, "v1", "Pod", "ephemeralcontainers", TakeEphemeralContainers, ValidateEphemeralContainers},
+};
+
 }  // namespace
 
 KindHooks HooksFor(const GroupVersionKind& gvk) {
@@ -82,6 +92,10 @@ KindHooks HooksFor(const GroupVersionKind& gvk) {
     if (view.group != gvk.group || view.version != gvk.version || view.kind != gvk.kind) continue;
     hooks.from_storage = view.from_storage;
     hooks.to_storage = view.to_storage;
+  }
+  for (const Part& part : kParts) {
+    if (part.group != gvk.group || part.version != gvk.version || part.kind != gvk.kind) continue;
+    hooks.parts[std::string(part.subresource)] = {part.take, part.validate};
   }
   return hooks;
 }

@@ -48,6 +48,15 @@ struct Subresource {
 
 struct Kind;
 
+// The rules of a subresource that exchanges the whole object and lets only a part of it change
+// (pods/ephemeralcontainers). Pure functions of the documents.
+struct PartRules {
+  // `old` with that part of what was sent; whatever else was sent is passed over.
+  std::function<Json(const Json& sent, const Json& old)> take;
+  // After the schema's checks, in place of the kind's own.
+  std::function<void(const Json& object, const Json& old, FieldErrors& errors)> validate;
+};
+
 // Cross-field rules of one kind, beside its data. Any may be empty. Pure functions of the documents.
 struct KindHooks {
   // After the schema's own defaults (e.g. imagePullPolicy by tag).
@@ -62,6 +71,7 @@ struct KindHooks {
   // Conversions of a kind that is a view of another version's storage (`storage` set).
   std::function<Json(const Json& stored)> from_storage;
   std::function<Json(const Json& view)> to_storage;
+  std::map<std::string, PartRules, std::less<>> parts;  // by subresource
 };
 
 // A kind as data (DESIGN, decision 1): what the registry, discovery, OpenAPI, tables, patches and protobuf derive from.
@@ -89,6 +99,7 @@ struct Kind {
   KindHooks hooks;
 
   const Subresource* FindSubresource(std::string_view name) const;
+  const PartRules* FindPart(std::string_view subresource) const;
   // "deployments.apps", as errors name it.
   std::string qualified_plural() const { return gvk.group.empty() ? plural : plural + "." + gvk.group; }
 };

@@ -25,8 +25,4 @@ std::string QosClass(const Json& pod);
 // "Always" for an image whose tag is absent or "latest", else "IfNotPresent".
 std::string DefaultPullPolicy(std::string_view image);
 
-// The rules of the ephemeralcontainers subresource, whose writes do not go through the pod's own validation: containers
-// may be added, never changed or removed, and nothing else of the pod may change.
-void ValidateEphemeralContainers(const Json& pod, const Json& old, FieldErrors& errors);
-
 }  // namespace wherry

@@ -63,6 +63,9 @@ void DefaultPod(Json& pod);
 void CreatePod(Json& pod);
 void ConcludePod(Json& pod);
 void ValidatePod(const Json& pod, const Json* old, FieldErrors& errors);
+// pods/ephemeralcontainers: they may be added, never changed or removed.
+Json TakeEphemeralContainers(const Json& sent, const Json& old);
+void ValidateEphemeralContainers(const Json& pod, const Json& old, FieldErrors& errors);
 
 void DefaultTemplate(Json& workload);  // of any kind with spec.template
 void CreateDaemonSet(Json& set);

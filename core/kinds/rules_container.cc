@@ -17,6 +17,7 @@ enum class Role : uint8_t { kMain, kInit, kEphemeral };
 struct PodWide {
   std::set<std::string> volumes;
   std::set<std::string> names;
+  std::set<std::string> lasting;  // names of those that are not ephemeral
   std::set<std::string> host_ports;
   bool host_network = false;
 };
@@ -255,6 +256,29 @@ void CheckSecurity(const Json& container, const std::string& path, Refusals& out
   }
 }
 
+// Nothing may come to rely on an ephemeral container: it can look and be talked to, no more (KEP-277).
+void CheckEphemeral(const Json& container, const std::string& path, const PodWide& pod, Refusals& out) {
+  static constexpr const char* kNotAllowed = "cannot be set for an Ephemeral Container";
+  static constexpr std::array<std::string_view, 10> kFields = {
+      "ports",         "resources",     "resizePolicy",   "restartPolicy", "restartPolicyRules",
+      "volumeDevices", "livenessProbe", "readinessProbe", "startupProbe",  "lifecycle"};
+  if (const std::string& target = StringAt(container, "targetContainerName");
+      !target.empty() && !pod.lasting.contains(target)) {
+    out.Add(NotFoundValue(Child(path, "targetContainerName"), target));
+  }
+  for (const std::string_view field : kFields) {
+    const Json& value = At(container, field);
+    if (!value.is_null() && !value.empty()) out.Add(Forbidden(Child(path, field), kNotAllowed));
+  }
+  const auto& mounts = ListAt(container, "volumeMounts");
+  for (size_t i = 0; i < mounts.size(); ++i) {
+    for (const char* field : {"subPath", "subPathExpr"}) {
+      if (StringAt(mounts[i], field).empty()) continue;
+      out.Add(Forbidden(Child(Item(Child(path, "volumeMounts"), i), field), kNotAllowed));
+    }
+  }
+}
+
 void CheckContainer(const Json& container, const std::string& path, Role role, PodWide& pod, Refusals& out) {
   const std::string& name = StringAt(container, "name");
   if (name.empty()) {
@@ -275,15 +299,11 @@ void CheckContainer(const Json& container, const std::string& path, Role role, P
   CheckMounts(container, path, pod, out);
   CheckResources(container, path, out);
   CheckSecurity(container, path, out);
-  if (role != Role::kEphemeral) {
+  if (role == Role::kEphemeral) {
+    CheckEphemeral(container, path, pod, out);
+  } else {
     CheckRunControl(container, path, role, out);
-    return;
-  }
-  for (const char* field : {"ports", "livenessProbe", "readinessProbe", "startupProbe", "lifecycle"}) {
-    const Json& value = At(container, field);
-    if (!value.is_null() && !value.empty()) {
-      out.Add(Forbidden(Child(path, field), "field not allowed in an ephemeral container"));
-    }
+    pod.lasting.insert(name);
   }
 }
 

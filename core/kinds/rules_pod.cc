@@ -239,32 +239,24 @@ void ValidatePod(const Json& pod, const Json* old, FieldErrors& errors) {
   }
 }
 
-}  // namespace wherry::rules
-
-namespace wherry {
+Json TakeEphemeralContainers(const Json& sent, const Json& old) {
+  Json pod = old;
+  Restore(pod["spec"], At(sent, "spec").is_object() ? At(sent, "spec") : Json::object(), "ephemeralContainers");
+  return pod;
+}
 
 void ValidateEphemeralContainers(const Json& pod, const Json& old, FieldErrors& errors) {
-  rules::Refusals out(errors);
-  const auto& before = ListAt(old, "spec.ephemeralContainers");
-  const auto& now = ListAt(pod, "spec.ephemeralContainers");
-  for (const Json& container : before) {
+  Refusals out(errors);
+  CheckContainers(At(pod, "spec"), "spec", out);
+  const std::string at = "spec.ephemeralContainers";
+  const auto& now = ListAt(pod, at);
+  for (const Json& container : ListAt(old, at)) {
     const std::string& name = StringAt(container, "name");
     const auto same = std::find_if(now.begin(), now.end(), [&](const Json& c) { return StringAt(c, "name") == name; });
-    if (same == now.end()) {
-      out.Add(
-          Forbidden("spec.ephemeralContainers", "existing ephemeral containers \"" + name + "\" may not be removed"));
-    } else if (*same != container) {
-      out.Add(
-          Forbidden("spec.ephemeralContainers", "existing ephemeral containers \"" + name + "\" may not be changed"));
-    }
-  }
-  rules::CheckContainers(At(pod, "spec"), "spec", out);
-  if (!At(pod, "spec").is_object() || !At(old, "spec").is_object()) return;
-  Json rest = At(pod, "spec");
-  rules::Restore(rest, At(old, "spec"), "ephemeralContainers");
-  if (rest != At(old, "spec")) {
-    out.Add(Forbidden("spec", "only ephemeral containers may be changed through this subresource"));
+    if (same != now.end() && *same == container) continue;
+    const std::string what = same == now.end() ? "removed" : "changed";
+    out.Add(Forbidden(at, "existing ephemeral containers \"" + name + "\" may not be " + what));
   }
 }
 
-}  // namespace wherry
+}  // namespace wherry::rules

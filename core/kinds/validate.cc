@@ -132,11 +132,15 @@ class Validator {
 
 }  // namespace
 
-FieldErrors Validate(const Kind& kind, const Json& object, const Json* old) {
+FieldErrors Validate(const Kind& kind, const Json& object, const Json* old, const PartRules* part) {
   FieldErrors errors;
   ValidateMetadata(kind, object, old, errors);
   Validator(errors).Value(*kind.type, object, old, "");
-  if (kind.hooks.validate) kind.hooks.validate(object, old, errors);
+  if (part) {
+    part->validate(object, *old, errors);
+  } else if (kind.hooks.validate) {
+    kind.hooks.validate(object, old, errors);
+  }
   // A hook may repeat what the schema said.
   std::set<std::pair<std::string, std::string>> seen;
   std::erase_if(errors, [&seen](const FieldError& error) { return !seen.emplace(error.field, error.message).second; });

@@ -202,6 +202,11 @@ Task<Result<ObjectPtr>> Registry::Change(const Kind& kind, std::string ns, std::
       const Json* finalizers = FindPath(object, "spec.finalizers");
       next["spec"]["finalizers"] = finalizers ? *finalizers : Json::array();
       object = std::move(next);
+    } else if (const PartRules* part = stored.FindPart(subresource)) {
+      object = part->take(object, *old);
+      object["metadata"].erase("resourceVersion");
+      ApplyDefaults(stored, object);
+      errors = Validate(stored, object, old.get(), part);
     } else if (subresource.empty()) {
       if (stored.has_status) {
         if (auto it = old->find("status"); it != old->end()) {

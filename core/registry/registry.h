@@ -58,7 +58,8 @@ class Registry {
   void AddAdmission(Admission admission);
 
   Task<Result<ObjectPtr>> Create(const Kind& kind, std::string ns, Json object, RequestContext context);
-  // `subresource` "" or "status"; others have their own calls. PUT of an absent object creates it when the kind says so
+  // `subresource` "", "status" or one of the kind's parts; others have their own calls. PUT of an absent object creates
+  // it when the kind says so
   // (`*created` tells; may be null).
   Task<Result<ObjectPtr>> Update(const Kind& kind, std::string ns, std::string name, std::string subresource,
                                  Json object, RequestContext context, bool* created);

@@ -146,6 +146,7 @@ int main(int argc, char** argv) {
   const Row rows[] = {{"a volume over what is there: ", {"/srv"}, false},
                       {"a volume at /etc/<missing>:  ", {"/etc/wherry-bench"}, false},
                       {"a volume at /<missing>:      ", {"/wherry-bench"}, false},
+                      {"a volume at /dev/<missing>:  ", {"/dev/wherry-bench"}, false},
                       {"sandbox:                     ", {}, true}};
   std::filesystem::create_directory(bench.dir + "/volume");
   double sandboxed = 0;

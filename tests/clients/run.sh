@@ -2,7 +2,7 @@
 # Drives a wherry server with other people's clients. Each server runs on a free port in a temporary directory.
 #
 #   tests/clients/run.sh WHERRY CLIENT      kubectl, tutorials, rollout, storage, services, streams, logs, policy, pods,
-#                                           lifecycle, configuration, isolation, python, node, kill9, soak or examples
+#                                           lifecycle, configuration, isolation, debug, python, node, kill9, soak or examples
 #
 # kubectl: Debian's own (build/tools, by tests/setup.sh), those of $WHERRY_KUBECTLS (colon-separated) and the one on PATH.
 # Exit status 77 = the client is not on this machine.
@@ -17,7 +17,7 @@ export PYTHONDONTWRITEBYTECODE=1
 python=/usr/bin/python3
 cd "$here"
 case "$client" in
-  kubectl | tutorials | rollout | storage | services | streams | logs | policy | pods | lifecycle | configuration | isolation | python)
+  kubectl | tutorials | rollout | storage | services | streams | logs | policy | pods | lifecycle | configuration | isolation | debug | python)
     exec "$python" "${client}_test.py" "$wherry" ;;
   kill9) exec "$python" kill9_test.py "$wherry" "${WHERRY_KILL9_ROUNDS:-50}" ;;
   soak) exec "$python" soak_test.py "$wherry" "${WHERRY_SOAK_SECONDS:-30}" ;;

@@ -1,5 +1,6 @@
 """A wherry server of one's own for a test: a temporary directory, a free port, and nothing left afterwards."""
 
+import glob
 import json
 import os
 import re
@@ -128,6 +129,11 @@ class Server:
                 except ProcessLookupError:
                     pass
             time.sleep(0.02)
+        pods = os.path.join(self.data, "pods")
+        uids = set(os.listdir(pods)) if os.path.isdir(pods) else set()
+        for memory in glob.glob("/dev/shm/wherry-*"):  # what they had there
+            if uids & set(os.listdir(memory)):
+                shutil.rmtree(memory, ignore_errors=True)
         shutil.rmtree(self.dir, ignore_errors=True)
 
 

@@ -99,6 +99,11 @@ Task<Result<ContainerState>> ProcessRuntime::Start(ContainerSpec spec) {
         "the warden of an older release still runs, and knows neither mounts nor sandboxes nor limits; it "
         "ends when its last container does");
   }
+  if (spec.confinement.with_others() && link->warden_version() != 0 && link->warden_version() < warden::kPodVersion) {
+    co_return Refusal(Reason::kInternalError, "CreateContainerError",
+                      "the warden of an older release still runs, and knows no namespaces that containers share; it "
+                      "ends when its last container does");
+  }
   const std::string payload = warden::Encode(ToRequest(std::move(spec)));
   std::function<void(Link::Answer)> start = [link, payload, id](Link::Answer answer) {
     link->Call(MessageType::kSpawn, payload, id, std::move(answer));

@@ -4,6 +4,7 @@
 
 #include "core/agent/warden/mount_view.h"
 #include "core/agent/warden/protocol.h"
+#include "core/agent/warden/spawn.h"
 
 namespace wherry::warden {
 
@@ -18,8 +19,15 @@ struct Parent {
 };
 
 // Makes the container's namespaces, mounts and root.
-Refusal Confine(const SpawnRequest& request, Parent parent);
+Refusal Confine(const SpawnRequest& request, Parent parent, const Neighbours& neighbours);
+// The namespaces are there, and `parent` made them: holds them until it is killed, and reaps in them. Takes no signal.
+Refusal BePause(const SpawnRequest& request, Parent parent, int status);
+// The file that stands for the PID namespace in which the program of a container is.
+std::string PidNamespaceOf(pid_t first, const Confinement& confinement);
 // Joins those of the container whose first process is `first`: for execs. A plain process has none.
-Refusal EnterContainer(pid_t first);
+Refusal EnterContainer(pid_t first, const Confinement& confinement);
+// Without root a sandbox knows one user, and where containers share a user namespace it may be another than this
+// program's: then it gets one of its own within, where it is who it should be.
+Refusal BeKnownAs(const SpawnRequest& request);
 
 }  // namespace wherry::warden

@@ -28,6 +28,9 @@ std::string Encode(const Confinement& confinement) {
   out.I64(confinement.memory_limit);
   out.I64(confinement.cpu_limit);
   out.I64(confinement.pids_limit);
+  out.Bool(confinement.pause);
+  out.Str(confinement.shares);
+  out.Str(confinement.shares_pids);
   return std::move(out.bytes());
 }
 
@@ -55,6 +58,10 @@ bool Decode(std::string_view bytes, Confinement* confinement) {
   confinement->memory_limit = in.I64();
   confinement->cpu_limit = in.I64();
   confinement->pids_limit = in.I64();
+  if (!in.ok() || in.at_end()) return in.ok();  // of a version before kPodVersion
+  confinement->pause = in.Bool();
+  confinement->shares = in.Str();
+  confinement->shares_pids = in.Str();
   return in.ok();
 }
 

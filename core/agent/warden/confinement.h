@@ -36,6 +36,13 @@ struct Confinement {
   int64_t cpu_limit = 0;     // thousandths of a CPU; 0 = none
   int64_t pids_limit = 0;    // 0 = none
 
+  // What the containers of one pod have together, in the sandbox; since kPodVersion. Ids of containers that run.
+  bool pause = false;       // no program: holds namespaces for others, the first process of those it makes
+  std::string shares;       // whose IPC, UTS and (without root) user namespace this one is in; "" = its own
+  std::string shares_pids;  // whose processes it sees and is seen by; "" = its own
+
+  bool joins() const { return !shares.empty() || !shares_pids.empty(); }
+  bool with_others() const { return pause || joins(); }
   // What only a warden that knows of confinements can do.
   bool plain() const {
     return mounts.empty() && !sandbox && groups.empty() && !limit_capabilities && !default_system_calls &&

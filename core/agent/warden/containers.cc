@@ -14,6 +14,7 @@
 #include <utility>
 
 #include "core/agent/warden/cgroups.h"
+#include "core/agent/warden/confine.h"
 #include "core/agent/warden/process_tree.h"
 #include "core/agent/warden/usage.h"
 
@@ -172,14 +173,19 @@ void Containers::Spawn(SpawnRequest request, uint64_t client, SpawnDone done) {
     return refuse("CreateContainerError", "container \"" + request.id + "\" was started before");
   }
 
+  Neighbours neighbours;
+  const std::string absent = FindNeighbours(request.confinement, &neighbours);
+  if (!absent.empty()) return refuse("CreateContainerError", "container \"" + absent + "\" is not running");
   LogWriter log;
-  int error = log.Open(request.log_path, request.log_max_bytes, static_cast<int>(request.log_max_files));
+  int error = 0;
+  if (!request.confinement.pause)
+    error = log.Open(request.log_path, request.log_max_bytes, static_cast<int>(request.log_max_files));
   if (error != 0) return refuse("CreateContainerError", "log \"" + request.log_path + "\": " + strerror(error));
 
   Record record;
   record.tag = NewTag();
   Birth birth;
-  error = Fork(request, record.tag, inheritance_, &birth);
+  error = Fork(request, record.tag, inheritance_, neighbours, &birth);
   if (error != 0 && request.confinement.sandbox)
     return refuse("CreateContainerError", std::string("sandbox: namespaces: ") + strerror(error));
   if (error != 0) return refuse("RunContainerError", std::string("fork: ") + strerror(error));
@@ -227,6 +233,28 @@ void Containers::Spawn(SpawnRequest request, uint64_t client, SpawnDone done) {
   if (c.input.valid()) events_.input(c.record.state.id, c.input.get());
   poller_.Add(c.birth.status.get(), Source::kBirth, c.serial);
   Go(c.birth);
+}
+
+// The name of one that does not run, or "".
+std::string Containers::FindNeighbours(const Confinement& confinement, Neighbours* neighbours) {
+  // What it is in without sharing anything is that of whoever has the processes.
+  const std::string& shared = confinement.shares.empty() ? confinement.shares_pids : confinement.shares;
+  if (shared.empty()) return {};
+  const auto alive = [&](const std::string& id) -> Container* {
+    Container* c = Find(id);
+    if (c == nullptr || c->phase != Phase::kRunning) return nullptr;
+    return c->adopted && syscall(SYS_pidfd_send_signal, c->pidfd.get(), 0, nullptr, 0) != 0 ? nullptr : c;
+  };
+  const Container* with = alive(shared);
+  if (with == nullptr) return shared;
+  neighbours->process.reset(static_cast<int>(syscall(SYS_pidfd_open, with->record.state.pid, 0)));
+  if (!neighbours->process.valid()) return shared;
+  if (confinement.shares_pids.empty()) return {};
+  const Container* pids = alive(confinement.shares_pids);
+  if (pids == nullptr) return confinement.shares_pids;
+  const std::string path = PidNamespaceOf(pids->record.state.pid, pids->record.confinement);
+  neighbours->pids.reset(open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  return neighbours->pids.valid() ? std::string() : confinement.shares_pids;
 }
 
 // Without a control group the limit is kept by looking, once a second: a program that grows faster is ended late.
@@ -478,7 +506,7 @@ void Containers::Adopt(Record record) {
   c.pidfd.reset(this_boot ? static_cast<int>(syscall(SYS_pidfd_open, pid, 0)) : -1);
   // Looked at after the pidfd was opened: it cannot become another process any more.
   const bool alive = c.pidfd.valid() && StartTimeOf(pid) == c.record.start_time && TagOf(pid) == c.record.tag;
-  if (this_boot) {
+  if (this_boot && !c.record.confinement.pause) {
     c.log.Open(c.record.log_path, c.record.log_max_bytes, static_cast<int>(c.record.log_max_files));
     std::vector<pid_t> holders{pid};
     for (int i = 0; i < 2; ++i) {
@@ -554,7 +582,9 @@ void Containers::CheckDraining() {
     Container* c = Find(serial);
     if (c == nullptr) continue;
     std::vector<pid_t> roots = std::move(orphans[c->record.tag]);
-    const bool search = (c->adopted && c->record.boot_id == boot_id_) || !complete;
+    // Orphans in another's PID namespace are its first process's.
+    const bool elsewhere = !c->record.confinement.shares_pids.empty();
+    const bool search = ((c->adopted || elsewhere) && c->record.boot_id == boot_id_) || !complete;
     if (search) roots = FindMembers(c->record.tag);
     if (!roots.empty()) {
       KillMembers(roots);

@@ -105,6 +105,7 @@ class Containers {
   void CheckDraining();
   void CheckMemory();
   void WatchMemory(Container& c);
+  std::string FindNeighbours(const Confinement& confinement, Neighbours* neighbours);
   void LetGoOfLimits(Container& c);
   void DropStaleCgroups();
   void Finish(Container& c);

@@ -64,6 +64,12 @@ Refusal ListEntries(const View& view, std::vector<Entry>* entries) {
     if (std::find(view.shut.begin(), view.shut.end(), entry.name) != view.shut.end()) continue;
     struct stat info {};
     if (fstatat(dirfd(dir), found->d_name, &info, AT_SYMLINK_NOFOLLOW) != 0) continue;  // gone meanwhile
+    // There are many, and most are root's alone.
+    const bool device = S_ISCHR(info.st_mode) || S_ISBLK(info.st_mode);
+    if (device && faccessat(dirfd(dir), found->d_name, R_OK, 0) != 0 &&
+        faccessat(dirfd(dir), found->d_name, W_OK, 0) != 0) {
+      continue;
+    }
     if (S_ISLNK(info.st_mode)) {
       char target[PATH_MAX];
       const ssize_t size = readlinkat(dirfd(dir), found->d_name, target, sizeof(target));
@@ -93,8 +99,10 @@ size_t CountEntries(const std::string& directory, size_t enough) {
   return count;
 }
 
+// Of a user namespace's an overlay shows devices that nobody can open.
 bool SuitsOverlay(const View& view) {
-  if (view.directory == "/" || !view.shut.empty() || IsWithin(view.directory, "/dev")) return false;
+  if (view.directory == "/" || !view.shut.empty()) return false;
+  if (IsWithin(view.directory, "/dev") && geteuid() != 0) return false;
   struct stat info {};
   if (stat(view.directory.c_str(), &info) != 0 || info.st_uid != 0) return false;
   return CountEntries(view.directory, kManyEntries + 3) > kManyEntries + 2;  // "." and ".." are counted
@@ -115,7 +123,25 @@ bool MountTmpfs(const std::string& at, const struct stat& like) {
   return chown(at.c_str(), like.st_uid, like.st_gid) == 0 || true;  // an owner we may not name stays ours
 }
 
+// An overlay does not show what is mounted within its lower directory: that is put over it again.
+Refusal TakeWithin(const std::string& directory, std::vector<Entry>* within) {
+  for (const std::string& point : MountPoints()) {
+    if (point == directory || !IsWithin(point, directory)) continue;
+    const auto holds = [&](const Entry& entry) { return IsWithin(point, entry.name); };
+    if (std::any_of(within->begin(), within->end(), holds)) continue;
+    Entry entry;
+    entry.name = point;
+    entry.tree = CloneTree(AT_FDCWD, point.c_str());
+    if (!entry.tree.valid()) return Failed("show " + point);
+    within->push_back(std::move(entry));
+  }
+  return {};
+}
+
 Refusal ShowByOverlay(const View& view) {
+  std::vector<Entry> within;
+  Refusal refusal = TakeWithin(view.directory, &within);
+  if (refusal) return refusal;
   const Fd lower(open(view.directory.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
   struct stat info {};
   if (!lower.valid() || fstat(lower.get(), &info) != 0 || !MountTmpfs(view.directory, info))
@@ -124,12 +150,17 @@ Refusal ShowByOverlay(const View& view) {
   if (mkdir(upper.c_str(), info.st_mode & 07777) != 0 || mkdir(work.c_str(), 0700) != 0)
     return Failed("show " + view.directory);
   if (chown(upper.c_str(), info.st_uid, info.st_gid) != 0) errno = 0;
-  Refusal refusal = MakePlaces(view, upper);
+  refusal = MakePlaces(view, upper);
   if (refusal) return refusal;
-  if (MountOverlay(ThroughFd(lower.get()), upper, work, view.directory)) return {};
-  refusal = Failed("show " + view.directory);
-  umount2(view.directory.c_str(), MNT_DETACH);
-  return refusal;
+  if (!MountOverlay(ThroughFd(lower.get()), upper, work, view.directory)) {
+    refusal = Failed("show " + view.directory);
+    umount2(view.directory.c_str(), MNT_DETACH);
+    return refusal;
+  }
+  for (const Entry& entry : within) {
+    if (!MoveTree(entry.tree.get(), entry.name)) return Failed("show " + entry.name);
+  }
+  return {};
 }
 
 Refusal ShowByBinds(const View& view) {
@@ -158,6 +189,31 @@ Refusal ShowByBinds(const View& view) {
 }
 
 }  // namespace
+
+std::vector<std::string> MountPoints() {
+  std::vector<std::string> points;
+  FILE* file = fopen("/proc/self/mountinfo", "re");
+  char* line = nullptr;
+  size_t room = 0;
+  while (file != nullptr && getline(&line, &room, file) > 0) {
+    std::string point;
+    int field = 0;
+    for (const char* at = line; *at != '\0' && field < 5; ++at) {
+      if (*at == ' ') {
+        ++field;
+      } else if (field == 4 && *at == '\\' && strlen(at) > 3) {  // \040 and the like
+        point += static_cast<char>(strtol(std::string(at + 1, 3).c_str(), nullptr, 8));
+        at += 3;
+      } else if (field == 4) {
+        point += *at;
+      }
+    }
+    points.push_back(std::move(point));
+  }
+  free(line);
+  if (file != nullptr) fclose(file);
+  return points;
+}
 
 bool IsWithin(const std::string& path, const std::string& directory) {
   if (directory == "/") return true;

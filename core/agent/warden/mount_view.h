@@ -56,7 +56,7 @@ Refusal KeepMountsPrivate();
 //
 // Such a copy is a tmpfs with everything of the directory bound into it, so that what is there is the real thing; in
 // large directories of the system (more than 40 entries, owned by root) an overlay, whose cost does not grow with their
-// size, and where what is written stays with the container.
+// size, and where what is written stays with the container. Devices that this user may not open are left out.
 Refusal ShowMounts(std::vector<TakenMount> mounts);
 
 // Attaches one mount at a path that exists or can be made: also within another mount.
@@ -69,6 +69,8 @@ bool MakeReadOnly(int tree);
 // else.
 bool MountOverlay(const std::string& lower, const std::string& upper, const std::string& work,
                   const std::string& target);
+// The mount points of this namespace, parents before what lies in them.
+std::vector<std::string> MountPoints();
 // mkdir -p, or an empty file.
 Refusal MakePlace(const std::string& path, bool directory);
 

@@ -15,11 +15,12 @@ namespace wherry::warden {
 //   u32 length of the rest | u8 type | u32 request | payload
 // A reply carries the number of its request; events carry 0. Both peers may be of different builds: fields and types
 // are only ever appended, and each side talks at the lower of the two versions. Types that are not known are skipped.
-constexpr uint32_t kProtocolVersion = 4;        // 2: execs; 3: confinement; 4: attach
+constexpr uint32_t kProtocolVersion = 5;        // 2: execs; 3: confinement; 4: attach; 5: namespaces of a pod
 constexpr uint32_t kOldestProtocolVersion = 1;  // that this build still speaks
 constexpr uint32_t kExecVersion = 2;            // the first that knows of execs
 constexpr uint32_t kConfinementVersion = 3;     // … of SpawnRequest::confinement
 constexpr uint32_t kAttachVersion = 4;          // … of attach, and of stdin and terminals in SpawnRequest and KeptFd
+constexpr uint32_t kPodVersion = 5;             // … of what the containers of a pod have together, in Confinement
 // An environment and an argument list together may be 2 MiB for execve(2); a list of 100,000 containers fits.
 constexpr size_t kMaxFrameBytes = 32 << 20;
 constexpr size_t kFrameHeaderBytes = 9;

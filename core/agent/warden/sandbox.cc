@@ -34,32 +34,6 @@ constexpr const char* kMaskedInProc[] = {"acpi", "kcore", "keys", "latency_stats
 
 Refusal Failed(std::string what) { return Refusal{errno == 0 ? EIO : errno, std::move(what)}; }
 
-// The mount points of this namespace, from /proc/self/mountinfo.
-std::vector<std::string> MountPoints() {
-  std::vector<std::string> points;
-  FILE* file = fopen("/proc/self/mountinfo", "re");
-  char* line = nullptr;
-  size_t room = 0;
-  while (file != nullptr && getline(&line, &room, file) > 0) {
-    std::string point;
-    int field = 0;
-    for (const char* at = line; *at != '\0' && field < 5; ++at) {
-      if (*at == ' ') {
-        ++field;
-      } else if (field == 4 && *at == '\\' && strlen(at) > 3) {  // \040 and the like
-        point += static_cast<char>(strtol(std::string(at + 1, 3).c_str(), nullptr, 8));
-        at += 3;
-      } else if (field == 4) {
-        point += *at;
-      }
-    }
-    points.push_back(std::move(point));
-  }
-  free(line);
-  if (file != nullptr) fclose(file);
-  return points;
-}
-
 class RootBuilder {
  public:
   RootBuilder(const Confinement& confinement, bool root) : confinement_(confinement), root_(root) {}
@@ -312,7 +286,7 @@ class RootBuilder {
 }  // namespace
 
 int SandboxFlags(const Confinement& confinement, bool root) {
-  return CLONE_NEWNS | CLONE_NEWUTS | (confinement.host_pid ? 0 : CLONE_NEWPID) |
+  return (confinement.pause ? 0 : CLONE_NEWNS) | CLONE_NEWUTS | (confinement.host_pid ? 0 : CLONE_NEWPID) |
          (confinement.host_ipc ? 0 : CLONE_NEWIPC) | (root ? 0 : CLONE_NEWUSER);
 }
 

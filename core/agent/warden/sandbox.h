@@ -13,6 +13,12 @@ namespace wherry::warden {
 //
 // Its init is the container's first process for everybody outside: it reaps, passes signals on, and ends with the
 // program's exit code; with it the kernel ends whatever else is in the sandbox.
+//
+// A container that shares namespaces with others of its pod joins those, and one process more stays outside of its PID
+// namespace, since nobody can move to another himself. One that is in another's PID namespace has no init of its own:
+//
+//   warden ── fork ──▶ outer: setns, unshare ── fork ──▶ init ── fork ──▶ program
+//   warden ── fork ──▶ outer: setns ── fork ──▶ program
 
 // For clone(2). Without root a user namespace is among them.
 int SandboxFlags(const Confinement& confinement, bool root);

@@ -130,9 +130,10 @@ void Execute(const SpawnRequest& request, int status) {
 
 // What a program starts with besides its request.
 struct Start {
-  int stdio[3] = {-1, -1, -1};  // -1 = /dev/null
-  bool tty = false;             // stdio[0] becomes its controlling terminal
-  pid_t joins = -1;             // the first process of the container it joins, and dies with the warden
+  int stdio[3] = {-1, -1, -1};             // -1 = /dev/null
+  bool tty = false;                        // stdio[0] becomes its controlling terminal
+  pid_t joins = -1;                        // the first process of the container it joins, and dies with the warden
+  const Neighbours* neighbours = nullptr;  // of its namespaces, when it is a container's first
 };
 
 void SetUpStdio(const Start& start, int status) {
@@ -172,12 +173,17 @@ void EnterDirectory(const SpawnRequest& request, int status) {
   if (recv(status, &go, 1, 0) != 1) _exit(127);  // the warden is gone: nobody knows of us, so we must not run
   if (!tagged) Fail(status, Step::kPrepare, tag_error);
 
-  Inherit(inheritance);
+  if (!request.confinement.pause) Inherit(inheritance);  // a pause is as dear to us as we are ourselves
   umask(022);
   SetUpStdio(start, status);
   syscall(SYS_close_range, 3U, ~0U, CLOSE_RANGE_CLOEXEC);  // all of ours have the flag anyway
 
-  FailIf(start.joins > 0 ? EnterContainer(start.joins) : Confine(request, parent), status, Step::kConfine);
+  const bool sandbox = request.confinement.sandbox;
+  if (request.confinement.pause) FailIf(BePause(request, parent, status), status, Step::kConfine);
+  FailIf(
+      start.joins > 0 ? EnterContainer(start.joins, request.confinement) : Confine(request, parent, *start.neighbours),
+      status, Step::kConfine);
+  if (sandbox && parent.user != 0) FailIf(BeKnownAs(request), status, Step::kConfine);
   if (start.tty && ioctl(0, TIOCSCTTY, 0) != 0) Fail(status, Step::kTerminal, errno);
   EnterDirectory(request, status);
   if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0) Fail(status, Step::kPrepare, errno);
@@ -285,7 +291,7 @@ int ForkWith(const SpawnRequest& request, uint64_t tag, const Inheritance& inher
     if (error != 0) return error;
   }
   // Its first process must be born into a pid namespace: glibc's fork has no flags. We have but one thread.
-  const bool sandbox = request.confinement.sandbox && start.joins <= 0;
+  const bool sandbox = request.confinement.sandbox && start.neighbours != nullptr && !start.neighbours->process.valid();
   const long flags = SandboxFlags(request.confinement, parent.user == 0) | SIGCHLD;
   birth->pid = sandbox ? static_cast<pid_t>(syscall(SYS_clone, flags, nullptr, nullptr, nullptr, nullptr)) : fork();
   if (birth->pid < 0) return errno;
@@ -298,9 +304,12 @@ int ForkWith(const SpawnRequest& request, uint64_t tag, const Inheritance& inher
 
 }  // namespace
 
-int Fork(const SpawnRequest& request, uint64_t tag, const Inheritance& inheritance, Birth* birth) {
+int Fork(const SpawnRequest& request, uint64_t tag, const Inheritance& inheritance, const Neighbours& neighbours,
+         Birth* birth) {
   Fd write_ends[2], input;
   Start start;
+  start.neighbours = &neighbours;
+  if (request.confinement.pause) return ForkWith(request, tag, inheritance, start, birth);
   if (request.tty) {
     const int error = MakeTerminal(request, &birth->log[0], &input);
     if (error != 0) return error;

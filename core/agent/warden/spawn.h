@@ -26,6 +26,12 @@ struct Birth {
   Fd input;  // the other end of its stdin, or of its terminal, non-blocking; only when the request asks for one
 };
 
+// Containers whose namespaces a new one is in. Descriptors, so that nobody else can be meant.
+struct Neighbours {
+  Fd process;  // the first process of the one that it shares with
+  Fd pids;     // the PID namespace that it is in
+};
+
 // A program that joins a container instead of being its first.
 struct Joining {
   Fd stdio[3];  // invalid = /dev/null
@@ -33,8 +39,9 @@ struct Joining {
   pid_t container = -1;  // its first process
 };
 
-// Forks. Returns an errno.
-int Fork(const SpawnRequest& request, uint64_t tag, const Inheritance& inheritance, Birth* birth);
+// Forks. Returns an errno. `neighbours`: those of Confinement::shares and shares_pids, when it names any.
+int Fork(const SpawnRequest& request, uint64_t tag, const Inheritance& inheritance, const Neighbours& neighbours,
+         Birth* birth);
 // The same for a program that joins a container with that tag: it has no log, and dies with the warden.
 int ForkInto(const SpawnRequest& request, uint64_t tag, const Inheritance& inheritance, const Joining& joining,
              Birth* birth);

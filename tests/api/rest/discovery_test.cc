@@ -71,6 +71,11 @@ TEST_CASE("the plain discovery documents") {
                                                    {"namespaced", true},
                                                    {"kind", "Pod"},
                                                    {"verbs", {"get", "patch", "update"}}});
+  CHECK(Named(core, "name", "pods/ephemeralcontainers") == Json{{"name", "pods/ephemeralcontainers"},
+                                                                {"singularName", ""},
+                                                                {"namespaced", true},
+                                                                {"kind", "Pod"},
+                                                                {"verbs", {"get", "patch", "update"}}});
   const Json scale = Named(api.Get("/apis/apps/v1").at("/resources"), "name", "deployments/scale");
   CHECK(scale["group"] == "autoscaling");
   CHECK(scale["kind"] == "Scale");

@@ -147,6 +147,122 @@ TEST_CASE("binding") {
            });
 }
 
+TEST_CASE("ephemeral containers are added through a subresource of their own") {
+  ApiCluster api;
+  const std::string pods = kCore + "pods", part = pods + "/p/ephemeralcontainers";
+  REQUIRE(api.Send("POST", pods, kPod).code == 201);
+  // As kubectl debug asks.
+  const std::string debug =
+      R"({"spec":{"ephemeralContainers":[{"name":"d","image":"busybox","imagePullPolicy":"IfNotPresent","resources":{},)"
+      R"("stdin":true,"terminationMessagePolicy":"File","tty":true,"targetContainerName":"c"}]}})";
+  Json sent = api.Get(pods + "/p").json;
+  CheckLines(
+      api,
+      {
+          {"PATCH", pods + "/p", kStrategicPatch, debug, 422, "Invalid", "", {}},
+          {"PATCH",
+           pods + "/gone/ephemeralcontainers",
+           kStrategicPatch,
+           debug,
+           404,
+           "NotFound",
+           "pods \"gone\" not found",
+           {}},
+          {"PATCH",
+           part + "?dryRun=All",
+           kStrategicPatch,
+           debug,
+           200,
+           "",
+           "",
+           {{"/spec/ephemeralContainers/0/name", "d"}}},
+          {"GET", part, {}, "", 200, "", "", {{"/kind", "Pod"}, {"/spec/ephemeralContainers", nullptr}}},
+          {"PATCH",
+           part,
+           kStrategicPatch,
+           debug,
+           200,
+           "",
+           "",
+           {{"/kind", "Pod"},
+            {"/apiVersion", "v1"},
+            {"/spec/containers/0/name", "c"},
+            {"/spec/ephemeralContainers/0/name", "d"},
+            {"/spec/ephemeralContainers/0/targetContainerName", "c"},
+            {"/spec/ephemeralContainers/0/terminationMessagePath", "/dev/termination-log"}}},
+          {"PATCH",
+           part,
+           kStrategicPatch,
+           R"({"metadata":{"labels":{"app":"y"}},"spec":{"$setElementOrder/ephemeralContainers":[{"name":"d"},{"name":"e"}],)"
+           R"("ephemeralContainers":[{"name":"e","image":"busybox"}]}})",
+           200,
+           "",
+           "",
+           {{"/metadata/labels/app", "x"},
+            {"/spec/ephemeralContainers/1/name", "e"},
+            {"/spec/ephemeralContainers/1/imagePullPolicy", "Always"},
+            {"/spec/ephemeralContainers/2", nullptr}}},
+          {"PATCH",
+           part,
+           kJsonPatch,
+           R"([{"op":"remove","path":"/spec/ephemeralContainers/0"}])",
+           422,
+           "Invalid",
+           "Pod \"p\" is invalid: spec.ephemeralContainers: Forbidden: existing ephemeral containers \"d\" may not be "
+           "removed",
+           {}},
+          {"PATCH",
+           part,
+           kStrategicPatch,
+           R"({"spec":{"ephemeralContainers":[{"name":"f","image":"b","imagePullPolicy":"Sometimes"}]}})",
+           422,
+           "Invalid",
+           "",
+           {{"/details/causes/0/field", "spec.ephemeralContainers[0].imagePullPolicy"}}},
+          {"PATCH",
+           part,
+           kStrategicPatch,
+           R"({"spec":{"ephemeralContainers":[{"name":"d","tty":null}]}})",
+           422,
+           "Invalid",
+           "",
+           {}},
+          // An ordinary write that leaves them as they are is fine, one that forgets them is not.
+          {"PATCH",
+           pods + "/p",
+           kMergePatch,
+           R"({"metadata":{"labels":{"app":"z"}}})",
+           200,
+           "",
+           "",
+           {{"/metadata/labels/app", "z"}, {"/spec/ephemeralContainers/1/name", "e"}}},
+          {"PATCH", pods + "/p", kMergePatch, R"({"spec":{"ephemeralContainers":null}})", 422, "Invalid", "", {}},
+          // What kubectl of before 1.22 sends.
+          {"PUT",
+           part,
+           {},
+           R"({"kind":"EphemeralContainers","apiVersion":"v1","metadata":{"name":"p"},"ephemeralContainers":[]})",
+           400,
+           "BadRequest",
+           "",
+           {}},
+          {"DELETE", part, {}, "", 405, "MethodNotAllowed", "", {}},
+          {"POST", part, {}, "{}", 405, "MethodNotAllowed", "", {}},
+      });
+  // The whole pod, as an update.
+  sent["spec"]["ephemeralContainers"] = Json::parse(R"([{"name":"g","image":"busybox"}])");
+  CHECK(api.Send("PUT", part, sent).code == 409);  // of an older state
+  sent["metadata"].erase("resourceVersion");
+  CHECK(api.Send("PUT", part, sent).code == 422);  // d and e are not there
+  Json whole = api.Get(part).json;
+  whole["spec"]["ephemeralContainers"].push_back(Json::parse(R"({"name":"g","image":"busybox"})"));
+  whole["spec"]["containers"][0]["image"] = "other";
+  const Answer put = api.Send("PUT", part, whole);
+  CHECK(put.code == 200);
+  CHECK(put.at("/spec/ephemeralContainers/2/name") == "g");
+  CHECK(put.at("/spec/containers/0/image") == "i");
+}
+
 TEST_CASE("eviction, in both versions") {
   ApiCluster api;
   const std::string pods = kCore + "pods";

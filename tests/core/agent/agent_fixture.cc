@@ -2,6 +2,7 @@
 
 #include <unistd.h>
 
+#include "core/agent/pod_volumes.h"
 #include "core/runtime/object_view.h"
 
 namespace wherry {
@@ -20,6 +21,7 @@ AgentCluster::AgentCluster(std::function<void(AgentOptions&)> adjust)
 AgentCluster::~AgentCluster() {
   pool.reset();
   std::error_code error;
+  if (const auto memory = MemoryVolumes(data_dir); !memory.empty()) std::filesystem::remove_all(memory, error);
   std::filesystem::remove_all(data_dir, error);
 }
 

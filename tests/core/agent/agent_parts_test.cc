@@ -456,20 +456,32 @@ TEST_CASE("a container is built from pod, image and site") {
     pod["spec"]["containers"][0] = Json::parse(
         R"json({"name":"app","image":"tool:3","args":["--x=/data/f"],"workingDir":"/data/sub",
     "volumeMounts":[{"name":"my-data","mountPath":"/data/"},{"name":"my-data","mountPath":"/b","readOnly":true}]})json");
-    Result<BuiltContainer> built = BuildContainer(options, c.cache, pod, 0, 2, site);
+    Result<BuiltContainer> built = BuildContainer(options, c.cache, pod, pod["spec"]["containers"][0], 2, site);
     REQUIRE(built.ok());
     CHECK(built->notes.empty());
     CHECK(built->spec.argv.back() == "--x=/data/f");
     CHECK(built->spec.working_directory == "/data/sub");
     CHECK(*FindVariable(built->spec.env, "WHERRY_VOLUME_MY_DATA") == "/b");
     const auto& mounts = built->spec.confinement.mounts;
-    REQUIRE(mounts.size() == 2);
+    REQUIRE(mounts.size() == 3);
     CHECK(mounts[0].target == "/b");
     CHECK(mounts[0].read_only);
     CHECK(mounts[1].target == "/data");
     CHECK(mounts[1].source == (dir.path / "vol").string());
     CHECK_FALSE(mounts[1].read_only);
+    CHECK(mounts[2].target == "/dev/termination-log");
+    CHECK(mounts[2].source == (site.directory / "app/termination-log").string());
     CHECK_FALSE(built->spec.confinement.sandbox);
+  }
+  SECTION("without volumes that need a place a process is plain, and last words have another path") {
+    site.volumes["my-data"] = "/tmp";
+    pod["spec"]["containers"][0] = Json::parse(
+        R"json({"name":"app","image":"tool:3","args":["bye > /dev/termination-log"],
+    "volumeMounts":[{"name":"my-data","mountPath":"/tmp"}]})json");
+    const Result<BuiltContainer> built = BuildContainer(options, c.cache, pod, pod["spec"]["containers"][0], 2, site);
+    REQUIRE(built.ok());
+    CHECK(built->spec.confinement.mounts.empty());
+    CHECK(built->spec.argv.back() == "bye > " + (site.directory / "app/termination-log").string());
   }
   SECTION("in the sandbox") {
     c.Put("runtimeclasses.node.k8s.io", R"json({"metadata":{"name":"sandbox"},"handler":"sandbox"})json");
@@ -478,33 +490,50 @@ TEST_CASE("a container is built from pod, image and site") {
     pod["spec"]["subdomain"] = "db";
     pod["spec"]["hostAliases"] = Json::parse(R"json([{"ip":"10.0.0.1","hostnames":["one","two"]}])json");
     pod["spec"]["containers"][0]["command"] = {"true"};
-    Result<BuiltContainer> built = BuildContainer(options, c.cache, pod, 0, 0, site);
+    Result<BuiltContainer> built = BuildContainer(options, c.cache, pod, pod["spec"]["containers"][0], 0, site);
     REQUIRE(built.ok());
     const warden::Confinement& confinement = built->spec.confinement;
     CHECK(confinement.sandbox);
     CHECK(confinement.hostname == "web");
     CHECK(confinement.hidden == std::vector<std::string>{dir.path.string()});
     std::vector<std::string> targets;
-    for (const warden::Mount& mount : confinement.mounts) targets.push_back(mount.target);
-    std::vector<std::string> wanted = {"/dev/termination-log", "/etc/hostname", "/etc/hosts", "/etc/resolv.conf",
-                                       site.directory / "app"};
+    std::string shm;
+    for (const warden::Mount& mount : confinement.mounts) {
+      targets.push_back(mount.target);
+      if (mount.target == "/dev/shm") shm = mount.source;
+    }
+    std::vector<std::string> wanted = {"/dev/shm",   "/dev/termination-log", "/etc/hostname",
+                                       "/etc/hosts", "/etc/resolv.conf",     site.directory / "app"};
     std::sort(wanted.begin(), wanted.end());
     CHECK(targets == wanted);
+    // The pod's own, whichever container asks.
+    const fs::path memory = MemoryVolumes(dir.path);
+    CHECK(shm == ((memory.empty() ? site.directory : memory / "u1") / ".shm/all").string());
+    CHECK((fs::status(shm).permissions() & fs::perms::mask) == static_cast<fs::perms>(01777));
+    CHECK(fs::status(fs::path(shm).parent_path()).permissions() == fs::perms::owner_all);
+    pod["spec"]["hostIPC"] = true;
+    built = BuildContainer(options, c.cache, pod, pod["spec"]["containers"][0], 0, site);
+    REQUIRE(built.ok());
+    for (const warden::Mount& mount : built->spec.confinement.mounts) {
+      if (mount.target == "/dev/shm") CHECK(mount.source == "/dev/shm");
+    }
+    if (!memory.empty()) fs::remove_all(memory);
     CHECK(ReadAll(site.directory / "etc/hosts") ==
           "# Written by wherry for this pod.\n127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\n"
           "127.64.0.9\tweb.db.default.svc.cluster.local\tweb\n10.0.0.1\tone\ttwo\n");
     pod["spec"]["runtimeClassName"] = "odd";
-    const Status odd = BuildContainer(options, c.cache, pod, 0, 0, site).status();
+    const Status odd = BuildContainer(options, c.cache, pod, pod["spec"]["containers"][0], 0, site).status();
     CHECK(WaitingReason(odd, "") == "CreateContainerError");
     CHECK(odd.message().find("no runtime for handler \"kata\"") != std::string::npos);
     pod["spec"]["runtimeClassName"] = "gone";
-    CHECK(BuildContainer(options, c.cache, pod, 0, 0, site).status().message() == "RuntimeClass \"gone\" not found");
+    CHECK(BuildContainer(options, c.cache, pod, pod["spec"]["containers"][0], 0, site).status().message() ==
+          "RuntimeClass \"gone\" not found");
   }
   SECTION("by its image, where volumes cannot be mounted") {
     options.no_mounts = "user namespace: operation not permitted";
     pod["spec"]["containers"][0] = Json::parse(
         R"json({"name":"app","image":"tool:3","args":["--x=/data/f"],"volumeMounts":[{"name":"my-data","mountPath":"/data"}]})json");
-    Result<BuiltContainer> built = BuildContainer(options, c.cache, pod, 0, 2, site);
+    Result<BuiltContainer> built = BuildContainer(options, c.cache, pod, pod["spec"]["containers"][0], 2, site);
     REQUIRE(built.ok());
     REQUIRE(built->notes.size() == 1);
     CHECK(built->notes[0] ==
@@ -531,21 +560,21 @@ TEST_CASE("a container is built from pod, image and site") {
   SECTION("on the host, when it brings a command and nobody knows the image") {
     pod["spec"]["containers"][0] =
         Json::parse(R"json({"name":"app","image":"what:1","command":["echo","$(HOSTNAME)"],"workingDir":"/tmp"})json");
-    Result<BuiltContainer> built = BuildContainer(options, c.cache, pod, 0, 0, site);
+    Result<BuiltContainer> built = BuildContainer(options, c.cache, pod, pod["spec"]["containers"][0], 0, site);
     REQUIRE(built.ok());
     CHECK(built->spec.argv == std::vector<std::string>{"echo", "web"});
     CHECK(built->spec.working_directory == "/tmp");
     CHECK(built->image_id == "wherry://host");
   }
   SECTION("refused when neither is there") {
-    Result<BuiltContainer> built = BuildContainer(options, c.cache, pod, 0, 0, site);
+    Result<BuiltContainer> built = BuildContainer(options, c.cache, pod, pod["spec"]["containers"][0], 0, site);
     REQUIRE_FALSE(built.ok());
     CHECK(WaitingReason(built.status(), "") == "ErrImagePull");
     CHECK(built.status().message().find("no Image object matches \"docker.io/library/app:1\"") == 0);
   }
   SECTION("refused when the image's program is missing") {
     pod["spec"]["containers"][0] = Json::parse(R"json({"name":"app","image":"lost"})json");
-    Result<BuiltContainer> built = BuildContainer(options, c.cache, pod, 0, 0, site);
+    Result<BuiltContainer> built = BuildContainer(options, c.cache, pod, pod["spec"]["containers"][0], 0, site);
     REQUIRE_FALSE(built.ok());
     CHECK(WaitingReason(built.status(), "") == "ErrImagePull");
     CHECK(built.status().message() ==
@@ -556,9 +585,10 @@ TEST_CASE("a container is built from pod, image and site") {
     pod["spec"]["containers"][0]["command"] = {"true"};
     pod["spec"]["hostNetwork"] = true;
     site.pod_ip = site.node_address;
-    CHECK(BuildContainer(options, c.cache, pod, 0, 0, site)->spec.bind_address == "127.64.0.1");
+    CHECK(BuildContainer(options, c.cache, pod, pod["spec"]["containers"][0], 0, site)->spec.bind_address ==
+          "127.64.0.1");
     pod["metadata"]["annotations"]["wherry.dev/host-network"] = "machine";
-    CHECK(BuildContainer(options, c.cache, pod, 0, 0, site)->spec.bind_address == "");
+    CHECK(BuildContainer(options, c.cache, pod, pod["spec"]["containers"][0], 0, site)->spec.bind_address == "");
   }
 }
 

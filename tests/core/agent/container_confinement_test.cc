@@ -123,6 +123,18 @@ TEST_CASE("users, groups, capabilities and system calls of a container") {
        false,
        0,
        0},
+      {"to look at its own, user, sandbox",
+       "",
+       R"({"capabilities":{"add":["SYS_PTRACE"]}})",
+       1000,
+       true,
+       "",
+       -1,
+       -1,
+       {},
+       true,
+       kUsual | 1 << 19,
+       0},
       {"add, user", "", R"({"capabilities":{"add":["SYS_TIME"]}})", 1000, false, "", -1, -1, {}, false, 0, 1},
       {"unknown", "", R"({"capabilities":{"add":["FLY"]}})", 0, true, "CreateContainerError", 0, 0, {}, false, 0, 0},
       {"privileged, root", "", R"({"privileged":true})", 0, true, "", -1, -1, {}, false, 0, 0},
@@ -146,7 +158,7 @@ TEST_CASE("users, groups, capabilities and system calls of a container") {
     ContainerSpec spec;
     spec.confinement.sandbox = c.sandbox;
     std::vector<std::string> notes;
-    const Status status = PlanSecurity(pod, ContainerAt(pod, 0), {c.agent, c.agent}, -1, -1, spec, notes);
+    const Status status = PlanSecurity(pod, pod["spec"]["containers"][0], {c.agent, c.agent}, -1, -1, spec, notes);
     INFO(status.message());
     REQUIRE((status.ok() ? "" : WaitingReason(status, "")) == c.error);
     if (!status.ok()) continue;
@@ -160,7 +172,7 @@ TEST_CASE("users, groups, capabilities and system calls of a container") {
   const Json pod = PodOf(R"({"seccompProfile":{"type":"RuntimeDefault"}})", "");
   ContainerSpec spec;
   std::vector<std::string> notes;
-  REQUIRE(PlanSecurity(pod, ContainerAt(pod, 0), {0, 0}, -1, -1, spec, notes).ok());
+  REQUIRE(PlanSecurity(pod, pod["spec"]["containers"][0], {0, 0}, -1, -1, spec, notes).ok());
   CHECK(spec.confinement.default_system_calls);
 }
 
@@ -201,7 +213,7 @@ TEST_CASE("mounts come in order, and projections are read-only") {
   pod["spec"]["containers"][0]["volumeMounts"] = Json::parse(R"json([{"name":"e","mountPath":"/a/b"},
     {"name":"c","mountPath":"/a"},{"name":"p","mountPath":"/p"},{"name":"e","mountPath":"data//x/"}])json");
   const MountMap places = {{"/a/b", "/v/e"}, {"/a", "/v/c"}, {"/p", "/v/p"}, {"data//x", "/v/e"}};
-  const auto mounts = PlanMounts(pod, ContainerAt(pod, 0), places);
+  const auto mounts = PlanMounts(pod, pod["spec"]["containers"][0], places);
   std::string text;
   for (const auto& mount : mounts) text += mount.source + ">" + mount.target + (mount.read_only ? " ro\n" : "\n");
   CHECK(text == "/v/c>/a ro\n/v/e>/a/b\n/v/e>/data/x\n/v/p>/p ro\n");

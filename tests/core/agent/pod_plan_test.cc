@@ -323,6 +323,171 @@ TEST_CASE("sidecars end with the last main container of a job-like pod") {
   CHECK(plan.phase == "Succeeded");
 }
 
+TEST_CASE("an ephemeral container runs once and counts for nothing") {
+  const ContainerRole init = ContainerRole::kInit, main = ContainerRole::kMain, ephemeral = ContainerRole::kEphemeral;
+  struct Row {
+    const char* what;
+    RestartPolicy policy;
+    std::vector<ContainerInfo> containers;
+    std::vector<std::optional<Run>> runs;
+    std::vector<PodAction> actions;
+    const char* phase;
+    const char* ready;
+    const char* state;  // of the ephemeral one
+    bool finished;
+  };
+  const RestartPolicy always = RestartPolicy::kAlways, never = RestartPolicy::kNever;
+  const std::vector<ContainerInfo> plain = {{"app", "app:1", main}, {"debug", "box:1", ephemeral}};
+  const std::vector<ContainerInfo> with_init = {
+      {"first", "app:1", init}, {"app", "app:1", main}, {"debug", "box:1", ephemeral}};
+  const std::vector<PodAction> nothing;
+  const Row rows[] = {
+      {"starts in a pod that runs",
+       always,
+       plain,
+       {Running(), {}},
+       {{Kind::kStart, 1}},
+       "Running",
+       "True ",
+       "waiting ContainerCreating",
+       false},
+      {"runs", always, plain, {Running(), Running()}, nothing, "Running", "True ", "running ", false},
+      {"is not run again, whatever the policy",
+       always,
+       plain,
+       {Running(), Ended(0)},
+       nothing,
+       "Running",
+       "True ",
+       "terminated Completed",
+       false},
+      {"its failure is its own",
+       always,
+       plain,
+       {Running(), Ended(1)},
+       nothing,
+       "Running",
+       "True ",
+       "terminated Error",
+       false},
+      {"starts while the pod crashes",
+       always,
+       plain,
+       {Ended(1), {}},
+       {{Kind::kStart, 0}},
+       "Running",
+       "False ContainersNotReady",
+       "waiting ContainerCreating",
+       false},
+      {"starts while an init container runs",
+       always,
+       with_init,
+       {Running(), {}, {}},
+       {{Kind::kStart, 2}},
+       "Pending",
+       "False ContainersNotReady",
+       "waiting PodInitializing",
+       false},
+      {"ends with a pod that is done",
+       never,
+       plain,
+       {Ended(0), Running()},
+       {{Kind::kTerm, 1}},
+       "Running",
+       "True ",
+       "running ",
+       false},
+      {"a pod that is done starts none",
+       never,
+       plain,
+       {Ended(0), {}},
+       nothing,
+       "Succeeded",
+       "False PodCompleted",
+       "waiting ContainerCreating",
+       true},
+      {"does not make a pod fail",
+       never,
+       plain,
+       {Ended(0), Ended(1)},
+       nothing,
+       "Succeeded",
+       "False PodCompleted",
+       "terminated Error",
+       true},
+      {"nor succeed",
+       never,
+       plain,
+       {Ended(1), Ended(0)},
+       nothing,
+       "Failed",
+       "False PodFailed",
+       "terminated Completed",
+       true},
+      {"a failed init container starts none",
+       never,
+       with_init,
+       {Ended(1), {}, {}},
+       nothing,
+       "Failed",
+       "False PodFailed",
+       "waiting PodInitializing",
+       true},
+  };
+  for (const Row& row : rows) {
+    INFO(row.what);
+    const PodInfo pod = Pod(row.policy, row.containers);
+    PodRecord record = Fresh(pod);
+    for (size_t i = 0; i < row.runs.size(); ++i) record.containers[i].current = row.runs[i];
+    const Time now = kStart + seconds(6);
+    const PodPlan plan = PlanPod(pod, record, now);
+    CHECK(plan.actions == row.actions);
+    CHECK(plan.phase == row.phase);
+    CHECK(plan.finished == row.finished);
+    const Json status = StatusOf(pod, record, now);
+    if (row.phase != std::string("Running") || row.runs[0]->running) CHECK(ConditionOf(status, "Ready") == row.ready);
+    CHECK(status.at("ephemeralContainerStatuses").size() == 1);
+    const Json& debug = status.at("ephemeralContainerStatuses").at(0);
+    CHECK(debug.at("name") == "debug");
+    CHECK(debug.at("ready") == false);
+    CHECK(debug.at("restartCount") == 0);
+    CHECK_FALSE(debug.contains("started"));
+    const Json& state = debug.at("state");
+    CHECK(state.begin().key() + " " + state.begin()->value("reason", "") == row.state);
+  }
+
+  SECTION("it is held back like any other, and stopped with the pod") {
+    const PodInfo pod = Pod(always, plain);
+    PodRecord record = Fresh(pod);
+    record.containers[0].current = Running();
+    record.containers[1].obstacle = "ErrImagePull";
+    record.containers[1].retry_at = kStart + seconds(10);
+    CHECK(PlanPod(pod, record, kStart).actions.empty());
+    CHECK(PlanPod(pod, record, kStart).phase == "Running");
+    CHECK(PlanPod(pod, record, kStart + seconds(10)).actions == std::vector<PodAction>{{Kind::kStart, 1}});
+    record.containers[1] = {};
+    record.containers[1].current = Running();
+    record.stop = StopOrder{kStart, seconds(30), {}, {}};
+    CHECK(PlanPod(pod, record, kStart).actions == std::vector<PodAction>{{Kind::kTerm, 0}, {Kind::kTerm, 1}});
+  }
+  SECTION("a pod learns of new ones, and of each once") {
+    Json document = Json::parse(R"({"metadata":{"name":"p"},"spec":{"containers":[{"name":"app","image":"app:1"}]}})");
+    PodInfo pod(document);
+    CHECK_FALSE(pod.TakeEphemeral(document));
+    document["spec"]["ephemeralContainers"] = Json::parse(R"([{"name":"one","image":"a"},{"name":"two","image":"b"}])");
+    CHECK(pod.TakeEphemeral(document));
+    CHECK_FALSE(pod.TakeEphemeral(document));
+    document["spec"]["ephemeralContainers"] =
+        Json::parse(R"([{"name":"three","image":"c"},{"name":"two","image":"b"},{"name":"one","image":"a"}])");
+    CHECK(pod.TakeEphemeral(document));
+    std::vector<std::string> names;
+    for (const ContainerInfo& info : pod.containers) names.push_back(info.name);
+    CHECK(names == std::vector<std::string>{"app", "one", "two", "three"});
+    CHECK(pod.containers[3].role == ephemeral);
+    CHECK(PodInfo(document).containers.size() == 4);
+  }
+}
+
 TEST_CASE("deletion: SIGTERM, the grace, SIGKILL, the end") {
   const PodInfo pod = Pod(RestartPolicy::kAlways);
   PodRecord record = Fresh(pod);

@@ -14,6 +14,31 @@ using std::chrono::seconds;
 
 Json Simulate(const char* behaviour) { return {{kSimulateKey, behaviour}}; }
 
+// As through pods/ephemeralcontainers.
+void AddEphemeral(AgentCluster& c, const std::string& pod, const std::string& name) {
+  c.cluster.Update(
+      c.cluster.Get("pods", "default", pod),
+      [&](Json& object) {
+        object["spec"]["ephemeralContainers"].push_back({{"name", name}, {"image", "box:1"}, {"command", {"sh"}}});
+      },
+      "ephemeralcontainers");
+}
+
+Task<> StopPods(NodeAgentPool& pool, bool* done) {
+  co_await pool.StopPods(seconds(60));
+  *done = true;
+}
+
+std::string EphemeralState(AgentCluster& c, const std::string& pod, const std::string& name) {
+  const Json document = c.Pod(pod);
+  for (const Json& status : ListAt(document, "status.ephemeralContainerStatuses")) {
+    if (status.at("name") != name) continue;
+    const Json& state = status.at("state");
+    return state.begin().key() + (state.begin()->contains("reason") ? " " + StringAt(*state.begin(), "reason") : "");
+  }
+  return "none";
+}
+
 }  // namespace
 
 TEST_CASE("a bound pod runs") {
@@ -145,6 +170,135 @@ TEST_CASE("who ignores SIGTERM is killed after the grace, or sooner when asked a
     c.cluster.Advance(milliseconds(1));
     CHECK(c.simulated.running() == 0);
     CHECK(c.pool->pod_count() == 0);
+  }
+}
+
+TEST_CASE("ephemeral containers join a pod that runs") {
+  AgentCluster c([](AgentOptions& options) { options.simulated_events = true; });
+  c.AddNode("a");
+  c.AddPod("web", "a", {}, Simulate(R"({"containers":{"two":{"exitCode":3,"exitAfter":"5s"}}})"));
+  AddEphemeral(c, "web", "one");
+  CHECK(EphemeralState(c, "web", "one") == "running");
+  AddEphemeral(c, "web", "two");
+  CHECK(EphemeralState(c, "web", "two") == "running");
+  CHECK(c.State("web") == "running");
+  CHECK(c.Restarts("web") == 0);
+  c.cluster.Advance(seconds(5));
+  CHECK(EphemeralState(c, "web", "two") == "terminated Error");
+  c.cluster.Advance(seconds(60));
+  CHECK(EphemeralState(c, "web", "two") == "terminated Error");  // not again
+  CHECK(EphemeralState(c, "web", "one") == "running");
+  CHECK(c.simulated.starts() == 3);
+  CHECK(c.Phase("web") == "Running");
+  std::vector<std::string> told;
+  for (const ObjectPtr& event : c.cluster.List("events")) {
+    const JsonPtr document = event->json();
+    const std::string field = StringAt(*document, "involvedObject.fieldPath");
+    if (field.starts_with("spec.ephemeralContainers{two}")) told.push_back(StringAt(*document, "reason"));
+  }
+  CHECK(told == std::vector<std::string>{"Created", "Started"});
+
+  c.StopAgents();
+  c.StartAgents();
+  CHECK(EphemeralState(c, "web", "one") == "running");
+  CHECK(EphemeralState(c, "web", "two") == "terminated Error");
+  CHECK(c.simulated.starts() == 3);
+
+  c.cluster.Delete("pods", "default", "web");
+  CHECK(c.Phase("web") == "gone");
+  CHECK(c.simulated.running() == 0);
+}
+
+TEST_CASE("ephemeral containers of processes are adopted, also those that nobody was told of") {
+  AgentCluster c;
+  c.AddNode("a", false);
+  c.AddPod("web", "a");
+  AddEphemeral(c, "web", "one");
+  CHECK(EphemeralState(c, "web", "one") == "running");
+  c.StopAgents();
+  AddEphemeral(c, "web", "two");
+  c.StartAgents();
+  CHECK(EphemeralState(c, "web", "one") == "running");
+  CHECK(EphemeralState(c, "web", "two") == "running");
+  CHECK(c.processes.starts() == 3);
+}
+
+TEST_CASE("a sandboxed pod of several containers has one pause, for as long as it runs") {
+  AgentCluster c;
+  c.cluster.Apply(Json::parse(
+      R"({"apiVersion":"node.k8s.io/v1","kind":"RuntimeClass","metadata":{"name":"sandbox"},"handler":"sandbox"})"));
+  c.AddNode("a", false);
+  const Json two = Json::parse(R"({"runtimeClassName":"sandbox","containers":[
+      {"name":"app","image":"app:1","command":["/bin/true"]},{"name":"side","image":"app:1","command":["/bin/true"]}]})");
+  Json one = two;
+  one["containers"].erase(1);
+  const ObjectPtr pod = c.AddPod("two", "a", two);
+  c.AddPod("one", "a", one);
+  CHECK(c.Phase("two") == "Running");
+  CHECK(c.Phase("one") == "Running");
+  CHECK(c.processes.starts() == 4);  // two and its pause, one
+  const std::string pause = pod->uid() + "/.pause/";
+
+  SECTION("it is adopted, and there for restarts") {
+    c.StopAgents();
+    c.StartAgents();
+    c.cluster.Advance(milliseconds(1));
+    CHECK(c.processes.starts() == 4);
+    REQUIRE(c.processes.Exit(pod->uid() + "/app/0", 1));
+    c.cluster.Settle();
+    CHECK(c.Restarts("two") == 1);
+    CHECK(c.processes.starts() == 5);
+    CHECK(c.processes.running() == 4);
+  }
+  SECTION("one that ended is followed by another when it is needed") {
+    REQUIRE(c.processes.Exit(pause + "0", 137));
+    c.cluster.Settle();
+    CHECK(c.processes.running() == 3);
+    REQUIRE(c.processes.Exit(pod->uid() + "/app/0", 1));
+    c.cluster.Settle();
+    CHECK(c.processes.running() == 4);
+    CHECK(c.processes.Exit(pause + "1", 137));
+  }
+  SECTION("a server that ends its pods ends it last, and does not wait for it") {
+    c.pool->Stop();
+    bool stopped = false;
+    Spawn(c.cluster.io().get_executor(), "stop", StopPods(*c.pool, &stopped));
+    c.cluster.Settle();
+    CHECK(c.processes.running() == 1);  // the pause
+    c.cluster.Advance(milliseconds(100));
+    CHECK(c.processes.running() == 0);
+    CHECK(stopped);
+  }
+  SECTION("it goes with the pod") {
+    c.cluster.Delete("pods", "default", "two");
+    c.cluster.Delete("pods", "default", "one");
+    CHECK(c.Phase("two") == "gone");
+    CHECK(c.processes.running() == 0);
+  }
+  SECTION("also when the pod goes by itself") {
+    c.cluster.Delete("pods", "default", "one");
+    c.cluster.Delete("pods", "default", "two");
+    Json job = two;
+    job["restartPolicy"] = "Never";
+    const ObjectPtr done = c.AddPod("job", "a", job);
+    CHECK(c.processes.running() == 3);
+    REQUIRE(c.processes.Exit(done->uid() + "/app/0", 0));
+    c.cluster.Settle();
+    CHECK(c.processes.running() == 2);
+    REQUIRE(c.processes.Exit(done->uid() + "/side/0", 0));
+    c.cluster.Settle();
+    CHECK(c.Phase("job") == "Succeeded");
+    CHECK(c.processes.running() == 0);
+  }
+  SECTION("and when somebody takes the object away while no server runs") {
+    c.StopAgents();
+    DeleteOptions now;
+    now.grace_period_seconds = 0;
+    c.cluster.Delete("pods", "default", "two", now);
+    c.cluster.Delete("pods", "default", "one", now);
+    c.StartAgents();
+    c.cluster.Advance(milliseconds(1));
+    CHECK(c.processes.running() == 0);
   }
 }
 

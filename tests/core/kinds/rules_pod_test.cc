@@ -204,21 +204,58 @@ TEST_CASE("a running pod changes in few fields only") {
             .empty());
 }
 
-TEST_CASE("ephemeral containers may only be added") {
-  const Json old = Edited(Pod(), {{"/spec/ephemeralContainers", R"([{"name":"e","image":"x"}])"}});
-  const auto refused = [&](std::vector<Edit> edits) {
-    FieldErrors errors;
-    ValidateEphemeralContainers(Edited(old, edits), old, errors);
-    return errors.empty() ? std::string() : errors[0].field + ": " + errors[0].message;
+TEST_CASE("ephemeral containers may only be added, and only look on") {
+  const std::string at = "spec.ephemeralContainers", f = at + "[1]";
+  const auto added = [](const std::string& fields) {
+    return R"({"name":"f","image":"x")" + (fields.empty() ? "" : "," + fields) + "}";
   };
-  CHECK(refused({{"/spec/ephemeralContainers/1", R"({"name":"f","image":"x"})"}}).empty());
-  CHECK(refused({{"/spec/ephemeralContainers", "[]"}}) ==
-        "spec.ephemeralContainers: Forbidden: existing ephemeral containers \"e\" may not be removed");
-  CHECK(refused({{"/spec/ephemeralContainers/0/image", "\"y\""}}) ==
-        "spec.ephemeralContainers: Forbidden: existing ephemeral containers \"e\" may not be changed");
-  CHECK(refused({{"/spec/ephemeralContainers/1", R"({"name":"c","image":"x"})"}}) ==
-        "spec.ephemeralContainers[1].name: Duplicate value: \"c\"");
-  CHECK(refused({{"/spec/hostname", "\"h\""}}).starts_with("spec: Forbidden: only ephemeral containers"));
+  const struct {
+    std::string pointer, json;
+    Lines refused;
+  } cases[] = {
+      {"/1", added(""), {}},
+      {"/1", added(R"("targetContainerName":"c","stdin":true,"tty":true,"resources":{})"), {}},
+      {"/1", added(R"("targetContainerName":"e")"), {f + ".targetContainerName: Not found: \"e\""}},
+      {"/1", R"({"name":"c","image":"x"})", {f + ".name: Duplicate value: \"c\""}},
+      {"/1", R"({"name":"e","image":"y"})", {f + ".name: Duplicate value: \"e\""}},
+      {"/1", R"({"name":"f"})", {f + ".image: Required value"}},
+      {"/1",
+       added(R"("ports":[{"containerPort":80}],"resources":{"limits":{"cpu":"1"}},"restartPolicy":"Always",
+                "livenessProbe":{"exec":{"command":["x"]}},"readinessProbe":{"exec":{"command":["x"]}},
+                "startupProbe":{"exec":{"command":["x"]}},"lifecycle":{"preStop":{"exec":{"command":["x"]}}})"),
+       {f + ".ports: Forbidden: cannot be set for an Ephemeral Container",
+        f + ".resources: Forbidden: cannot be set for an Ephemeral Container",
+        f + ".restartPolicy: Forbidden: cannot be set for an Ephemeral Container",
+        f + ".livenessProbe: Forbidden: cannot be set for an Ephemeral Container",
+        f + ".readinessProbe: Forbidden: cannot be set for an Ephemeral Container",
+        f + ".startupProbe: Forbidden: cannot be set for an Ephemeral Container",
+        f + ".lifecycle: Forbidden: cannot be set for an Ephemeral Container"}},
+      {"/1", added(R"("volumeMounts":[{"name":"v","mountPath":"/a"}])"), {}},
+      {"/1",
+       added(R"("volumeMounts":[{"name":"v","mountPath":"/a","subPath":"s"},{"name":"no","mountPath":"/b"}])"),
+       {f + ".volumeMounts[1].name: Not found: \"no\"",
+        f + ".volumeMounts[0].subPath: Forbidden: cannot be set for an Ephemeral Container"}},
+      {"", "[]", {at + ": Forbidden: existing ephemeral containers \"e\" may not be removed"}},
+      {"/0/image", "\"y\"", {at + ": Forbidden: existing ephemeral containers \"e\" may not be changed"}},
+  };
+  const KindHooks hooks = Hooks("Pod");
+  const PartRules& rules = hooks.parts.at("ephemeralcontainers");
+  const Json old = Edited(Pod(), {{"/spec/ephemeralContainers", R"([{"name":"e","image":"x"}])"}});
+  for (const auto& [pointer, json, refused] : cases) {
+    INFO(pointer << " " << json);
+    const std::string whole = "/spec/ephemeralContainers" + pointer;
+    FieldErrors errors;
+    rules.validate(Edited(old, {{whole.c_str(), json.c_str()}}), old, errors);
+    Lines lines;
+    for (const FieldError& e : errors) lines.push_back(e.field + ": " + e.message);
+    CHECK(lines == refused);
+  }
+  // Nothing else of what is sent there counts.
+  const Json sent = Edited(old, {{"/spec/ephemeralContainers/1", R"({"name":"f","image":"x"})"},
+                                 {"/spec/hostname", "\"h\""},
+                                 {"/metadata/labels", R"({"a":"b"})"}});
+  CHECK(rules.take(sent, old) == Edited(old, {{"/spec/ephemeralContainers/1", R"({"name":"f","image":"x"})"}}));
+  CHECK(rules.take(Json::object(), old) == Edited(old, {{"/spec/ephemeralContainers", ""}}));
 }
 
 TEST_CASE("pods get the defaults that depend on their other fields") {

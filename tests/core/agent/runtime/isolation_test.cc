@@ -4,6 +4,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <catch2/catch.hpp>
 #include <filesystem>
 #include <fstream>
@@ -121,6 +122,37 @@ TEST_CASE("what is in a directory that got a place stays the real thing") {
     CHECK(host.ReadFile(project + "/sub/s") == "s\n");
     CHECK(Listing(project) == std::set<std::string>{"file", "sub"});
   }
+}
+
+TEST_CASE("a file in /dev, which stays what it is") {
+  if (!CanMount()) return;
+  const auto dev = Listing("/dev");
+  const int mounts = MountCount();
+  for (const int user : Users()) {
+    ProcessHost host(user);
+    INFO("user " << user);
+    const std::string file = Volume(host, "log", "") + "/file";
+    chmod(file.c_str(), 0666);
+    ContainerSpec spec =
+        host.Shell("a",
+                   "echo bye > /dev/termination-log; echo gone > /dev/null; head -c 3 /dev/zero | wc -c; head -c 1 "
+                   "/dev/urandom | wc -c; "
+                   "echo own > /dev/shm/wherry-own; ls /dev/pts/ptmx; stat -c %F /dev/tty /dev/null; ls -A /dev > " +
+                       fs::path(file).parent_path().string() + "/names");
+    spec.confinement.mounts = {{file, "/dev/termination-log", false}};
+    CHECK(Output(host, spec) == "3\n1\n/dev/pts/ptmx\ncharacter special file\ncharacter special file\nexit 0");
+    CHECK(host.ReadFile(file) == "bye\n");
+    CHECK(host.ReadFile("/dev/shm/wherry-own") == "own\n");
+    fs::remove("/dev/shm/wherry-own");
+    std::set<std::string> seen;
+    std::ifstream names(fs::path(file).parent_path() / "names");
+    for (std::string name; std::getline(names, name);) seen.insert(name);
+    CHECK(seen.erase("termination-log") == 1);
+    if (user < 0) CHECK(seen == dev);  // an ordinary user misses what is root's
+    CHECK(std::includes(dev.begin(), dev.end(), seen.begin(), seen.end()));
+  }
+  CHECK(Listing("/dev") == dev);
+  CHECK(MountCount() == mounts);
 }
 
 TEST_CASE("a volume that changes changes for a program that runs") {

@@ -34,6 +34,9 @@ SpawnRequest Sample() {
   request.confinement.memory_limit = int64_t{1} << 33;
   request.confinement.cpu_limit = 250;
   request.confinement.pids_limit = 64;
+  request.confinement.pause = true;
+  request.confinement.shares = "u/.pause/0";
+  request.confinement.shares_pids = "u/app/1";
   request.tty = true;
   return request;
 }
@@ -68,6 +71,9 @@ TEST_CASE("a spawn request comes out as it went in") {
   CHECK(confinement.memory_limit == int64_t{1} << 33);
   CHECK(confinement.cpu_limit == 250);
   CHECK(confinement.pids_limit == 64);
+  CHECK(confinement.pause);
+  CHECK(confinement.shares == "u/.pause/0");
+  CHECK(confinement.shares_pids == "u/app/1");
   CHECK_FALSE(confinement.plain());
   CHECK(request.tty);
   CHECK_FALSE(request.open_stdin);
@@ -124,6 +130,14 @@ TEST_CASE("every truncation is refused, more at the end is not") {
   REQUIRE(Decode(std::string_view(spawn).substr(0, second_version), &request));
   CHECK(request.confinement.plain());
   CHECK(Decode(spawn + "a field of the future", &request));
+  // A confinement of before kPodVersion shares nothing.
+  const std::string whole = Encode(Sample().confinement);
+  const size_t older = whole.size() - 1 - (4 + sizeof("u/.pause/0") - 1) - (4 + sizeof("u/app/1") - 1);
+  for (size_t size = 0; size < whole.size(); ++size) {
+    Confinement confinement;
+    CHECK(Decode(std::string_view(whole).substr(0, size), &confinement) == (size == older));
+    if (size == older) CHECK_FALSE(confinement.with_others());
+  }
   const std::string states = Encode(std::vector<ProcessState>(3));
   std::vector<ProcessState> list;
   for (size_t size = 0; size < states.size(); ++size)
