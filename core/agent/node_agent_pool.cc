@@ -169,7 +169,7 @@ void NodeAgentPool::Stop() {
 }
 
 Task<> NodeAgentPool::StopPods(Duration grace) {
-  const Time deadline = services_.context.clock.Now() + grace;
+  const Duration deadline = services_.context.clock.Monotonic() + grace;
   bool termed = false;
   for (;;) {
     bool any = false;
@@ -178,14 +178,14 @@ Task<> NodeAgentPool::StopPods(Duration grace) {
       for (const ContainerState& state : found) {
         if (!state.running) continue;
         any = true;
-        const bool late = services_.context.clock.Now() >= deadline;
+        const bool late = services_.context.clock.Monotonic() >= deadline;
         if (termed && !late) continue;
         const Status sent = co_await runtime->Signal(state.id, late ? SIGKILL : SIGTERM);
         if (!sent.ok()) spdlog::warn("container not stopped id={} error=\"{}\"", state.id, sent.message());
       }
     }
     termed = true;
-    if (!any || services_.context.clock.Now() > deadline + std::chrono::seconds(5)) co_return;
+    if (!any || services_.context.clock.Monotonic() > deadline + std::chrono::seconds(5)) co_return;
     co_await services_.context.clock.Sleep(std::chrono::milliseconds(20));
   }
 }
@@ -413,7 +413,7 @@ Task<Status> NodeAgentPool::WriteNodeStatus(std::string name, bool beat) {
   if (!written.ok()) co_return written.status();
   it = nodes_.find(name);
   if (it == nodes_.end()) co_return Status();
-  it->second.status_beat = services_.context.clock.Now();
+  it->second.status_beat = services_.context.clock.Monotonic();
   if ((*written)->revision() > it->second.site->node->revision()) {
     if (it->second.synced_revision == it->second.site->node->revision())
       it->second.synced_revision = (*written)->revision();
@@ -448,7 +448,7 @@ Task<> NodeAgentPool::Beat(std::string name) {
   if (!simulated && renewed.ok()) {
     it = nodes_.find(name);
     if (it == nodes_.end()) co_return;
-    const bool beat = services_.context.clock.Now() - it->second.status_beat >= options.status_interval;
+    const bool beat = services_.context.clock.Monotonic() - it->second.status_beat >= options.status_interval;
     const Status written = co_await WriteNodeStatus(name, beat);
     if (!written.ok() && written.reason() != Reason::kConflict)
       spdlog::warn("node status not written node={} error=\"{}\"", name, written.message());

@@ -83,7 +83,7 @@ class NodeAgentPool {
   struct NodeAgent {
     std::shared_ptr<NodeSite> site;
     uint64_t synced_revision = 0;
-    Time status_beat{};        // when heartbeat times were last written
+    Duration status_beat{};    // monotonic: when heartbeat times were last written
     std::string not_ready;     // why, besides what the simulation asks
     bool pods_called = false;  // the pods bound before the agent came were put on the queue
   };

@@ -20,6 +20,8 @@ constexpr Duration kAbandonGrace = std::chrono::seconds(10);
 // How often emptyDirs with a sizeLimit are measured, and what a pod gets to end when one is too big; as the kubelet's.
 constexpr Duration kMeasureInterval = std::chrono::seconds(10);
 constexpr Duration kEvictionGrace = std::chrono::seconds(1);
+// A difference between the clocks that somebody made, rather than a clock that is steered.
+constexpr Duration kClockSet = std::chrono::milliseconds(500);
 
 // What volumes can show of a pod.
 Json ShownMetadata(const Json& pod) {
@@ -40,6 +42,7 @@ PodWorker::PodWorker(AgentServices& services, std::shared_ptr<NodeSite> site, Ob
   early_exits_.resize(containers);
   announced_.resize(containers);
   probes_.resize(containers);
+      wall_ahead_(services_.context.clock.Now().time_since_epoch() - services_.context.clock.Monotonic()),
   held_back_.resize(containers);
   site_->pods.insert(info_.uid);
   Adopt(found);
@@ -50,6 +53,24 @@ PodWorker::~PodWorker() { site_->pods.erase(info_.uid); }
 void PodWorker::Wake() {
   dirty_ = true;
   services_.wake(key_);
+// Everything that is due is kept in wall-clock time, as the status and the runtimes tell it. When somebody sets that
+// clock, it all moves along, so that a grace period or a probe neither ends early nor waits for an hour.
+Time PodWorker::Now() {
+  const Time now = services_.context.clock.Now();
+  const Duration by = now.time_since_epoch() - services_.context.clock.Monotonic() - wall_ahead_;
+  if (by < kClockSet && by > -kClockSet) return now;
+  wall_ahead_ += by;
+  FollowWallClock(record_, by);
+  for (Time* time : {&wake_at_, &measure_at_}) {
+    if (*time != Time::max()) *time += by;
+  }
+  if (status_held_since_) *status_held_since_ += by;
+  for (auto& probes : probes_) {
+    if (probes) probes->FollowWallClock(by);
+  }
+  return now;
+}
+
 }
 
 bool PodWorker::AnyAlive() const {
@@ -66,7 +87,7 @@ void PodWorker::OnConfig(const std::string& what) {
 
 void PodWorker::OnSimulation() {
   for (auto& probes : probes_) {
-    if (probes) probes->Kick(services_.context.clock.Now());
+    if (probes) probes->Kick(Now());
   }
   services_.wake(key_);
 }
@@ -98,10 +119,27 @@ void PodWorker::RetryNow() {
   for (ContainerRecord& c : record_.containers) c.retry_at = Time{};
   Wake();
 }
+void PodWorker::RetryNow() {
+  record_.sandbox_retry_at = Time{};
+  for (ContainerRecord& c : record_.containers) c.retry_at = Time{};
+  Wake();
+}
+bool PodWorker::ending() const {
+  return record_.stop || record_.terminal || !record_.rejected_reason.empty() || gone_ || abandoned_;
+}
+
+bool PodWorker::Evict(std::string message) {
+  if (ending()) return false;
+  Record(EventType::kWarning, "Evicted", message);
+  record_.stop = StopOrder{Now(), std::min(info_.grace, kEvictionGrace), "Evicted", std::move(message)};
+  Wake();
+  return true;
+}
+
 
 // Deletion, loss of the object and loss of the node become orders to stop.
 void PodWorker::TakeOrders() {
-  const Time now = services_.context.clock.Now();
+  const Time now = Now();
   if (gone_) {
     record_.deleting = true;
     record_.stop = StopOrder{now, Duration::zero(), {}, {}};
@@ -151,7 +189,7 @@ void PodWorker::Look(ObjectPtr pod) {
 Task<ReconcileResult> PodWorker::Sync(ObjectPtr pod) {
   const auto self = shared_from_this();
   ReconcileResult result;
-  const Time begin = services_.context.clock.Now();
+  const Time begin = Now();
   Look(std::move(pod));
   if (!dirty_ && pod_->revision() == synced_revision_ && begin < wake_at_) {
     // Nothing to decide; a probe may be due.
@@ -168,7 +206,7 @@ Task<ReconcileResult> PodWorker::Sync(ObjectPtr pod) {
 
   PodPlan plan;
   for (;;) {
-    plan = PlanPod(info_, record_, services_.context.clock.Now());
+    plan = PlanPod(info_, record_, Now());
     if (plan.actions.empty()) break;
     for (const PodAction& action : plan.actions) co_await Act(action);
   }
@@ -182,8 +220,7 @@ Task<ReconcileResult> PodWorker::Sync(ObjectPtr pod) {
     const Json status = [&] {
       const JsonPtr document = pod_->json();
       const Json* previous = FindPath(*document, "status");
-      return RenderPodStatus(info_, record_, plan, Addresses(), previous ? *previous : Json::object(),
-                             services_.context.clock.Now());
+      return RenderPodStatus(info_, record_, plan, Addresses(), previous ? *previous : Json::object(), Now());
     }();
     const Status written = co_await WriteStatus(status);
     if (!written.ok()) {
@@ -205,7 +242,7 @@ Task<ReconcileResult> PodWorker::Sync(ObjectPtr pod) {
     result.status = co_await FinishDeletion();
     if (!result.status.ok()) dirty_ = true;
   }
-  const Time now = services_.context.clock.Now();
+  const Time now = Now();
   const Time next = std::min(wake_at_, silent ? Time::max() : NextCheckAt());
   if (next != Time::max()) result.requeue_after = std::max(next - now, Duration(1));
   co_return result;
@@ -214,7 +251,7 @@ Task<ReconcileResult> PodWorker::Sync(ObjectPtr pod) {
 // The node's own say before a pod's first start: what the scheduler did not check, for pods that were bound past it.
 void PodWorker::Admit() {
   if (record_.start_time || record_.terminal || gone_ || abandoned_) return;
-  record_.start_time = services_.context.clock.Now();
+  record_.start_time = Now();
   const JsonPtr document = pod_->json();
   if (!WantsHostPorts(*document) || !HostPortTaken(*document, services_.active_pods(*site_, info_.uid))) return;
   const std::string why = "Predicate NodePorts failed: node(s) didn't have free ports for the requested pod ports";
@@ -240,7 +277,7 @@ Task<> PodWorker::Act(PodAction action) {
       break;
     case PodAction::Kind::kTerm:
       record_.containers[i].term_sent = true;
-      record_.containers[i].term_at = services_.context.clock.Now();
+      record_.containers[i].term_at = Now();
       if (!record_.containers[i].pre_stop_begun) TellOfKilling(i);
       co_await SignalContainer(i, StopSignalOf(i));
       break;
@@ -273,7 +310,7 @@ Task<> PodWorker::SignalContainer(size_t i, int signal) {
 void PodWorker::PrepareSandbox() {
   if (!site_->addresses) {  // the node is new; its agent calls again when it has its block
     sandbox_failures_ = 1;
-    record_.sandbox_retry_at = services_.context.clock.Now() + kBackoffBase;
+    record_.sandbox_retry_at = Now() + kBackoffBase;
     return;
   }
   const JsonPtr document = pod_->json();
@@ -285,11 +322,11 @@ void PodWorker::PrepareSandbox() {
     sandbox_failures_ = 0;
     if (sandbox_.Follows(*document, "pod")) shown_metadata_ = ShownMetadata(*document);
     limits_ = VolumeLimits(*document, sandbox_.place().volumes);
-    if (!limits_.empty()) measure_at_ = services_.context.clock.Now() + kMeasureInterval;
+    if (!limits_.empty()) measure_at_ = Now() + kMeasureInterval;
     return;
   }
   ++sandbox_failures_;
-  record_.sandbox_retry_at = services_.context.clock.Now() + BackoffAfter(sandbox_failures_);
+  record_.sandbox_retry_at = Now() + BackoffAfter(sandbox_failures_);
   const bool volume = prepared.message().starts_with("MountVolume");
   Record(EventType::kWarning, volume ? "FailedMount" : "FailedCreatePodSandBox", prepared.message());
 }
@@ -297,7 +334,7 @@ void PodWorker::PrepareSandbox() {
 // Volumes that show what has changed are written anew. One whose source is gone stays as it was.
 void PodWorker::FollowVolumes() {
   if (!record_.sandbox_ready || record_.terminal || gone_ || abandoned_) return;
-  if (services_.context.clock.Now() >= sandbox_.renewal()) changed_.insert("tokens");
+  if (Now() >= sandbox_.renewal()) changed_.insert("tokens");
   if (changed_.empty()) return;
   const JsonPtr document = pod_->json();
   const Status refreshed = sandbox_.Refresh(*document, changed_);
@@ -310,7 +347,7 @@ void PodWorker::WatchUsage() {
   if (!record_.sandbox_ready || record_.terminal || record_.stop || gone_ || abandoned_) return;
   wake_at_ = std::min(wake_at_, sandbox_.renewal());
   if (limits_.empty() || measuring_) return;
-  if (services_.context.clock.Now() < measure_at_) {
+  if (Now() < measure_at_) {
     wake_at_ = std::min(wake_at_, measure_at_);
     return;
   }
@@ -327,14 +364,14 @@ Task<> PodWorker::MeasureVolumes() {
     if (used <= limit.bytes || record_.stop || record_.terminal || gone_ || abandoned_) continue;
     const std::string why =
         "Usage of EmptyDir volume \"" + limit.volume + "\" exceeds the limit \"" + limit.text + "\". ";
-    record_.stop = StopOrder{services_.context.clock.Now(), std::min(info_.grace, kEvictionGrace), "Evicted", why};
+    record_.stop = StopOrder{Now(), std::min(info_.grace, kEvictionGrace), "Evicted", why};
     Record(EventType::kWarning, "Evicted", why);
     spdlog::info("pod evicted pod={} volume={} limit={}", key_, limit.volume, limit.text);
   }
   measuring_ = false;
   // Big trees are measured less often.
   const Duration took = services_.context.clock.Monotonic() - begin;
-  measure_at_ = services_.context.clock.Now() + std::max<Duration>(kMeasureInterval, took * 100);
+  measure_at_ = Now() + std::max<Duration>(kMeasureInterval, took * 100);
   Wake();
 }
 
@@ -374,7 +411,7 @@ Task<Status> PodWorker::WriteStatus(const Json& status) {
     status_held_since_.reset();
     co_return Status();
   }
-  const Time now = services_.context.clock.Now();
+  const Time now = Now();
   const bool starting =
       std::any_of(record_.containers.begin(), record_.containers.end(), [](const auto& c) { return c.starting; });
   if (starting && !record_.stop) {

@@ -60,6 +60,7 @@ class PodWorker : public std::enable_shared_from_this<PodWorker> {
   void Look(ObjectPtr pod);
   void TakeOrders();
   void Admit();
+  Time Now();
   Task<> Act(PodAction action);
   void TellOfKilling(size_t i);
   void PrepareSandbox();
@@ -119,6 +120,7 @@ class PodWorker : public std::enable_shared_from_this<PodWorker> {
   PodSandbox sandbox_;
   int sandbox_failures_ = 0;
   std::optional<Time> status_held_since_;
+  Duration wall_ahead_;  // wall minus monotonic clock, by which all moments here are
   std::vector<std::optional<ContainerState>> early_exits_;  // that arrived before their start returned
   std::vector<std::string> announced_;  // waiting reason + attempt last told by an event, per container
   std::set<std::string> in_runtime_;    // ids the runtime still knows
