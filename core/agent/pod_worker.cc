@@ -30,6 +30,11 @@ Json ShownMetadata(const Json& pod) {
 
 }  // namespace
 
+EventRecorder& RecorderOf(const AgentServices& services, NodeSite& site) {
+  if (!site.recorder) site.recorder = std::make_unique<EventRecorder>(services.context, "kubelet", site.name);
+  return *site.recorder;
+}
+
 PodWorker::PodWorker(AgentServices& services, std::shared_ptr<NodeSite> site, ObjectPtr pod,
                      std::vector<ContainerState> found)
     : services_(services),
@@ -37,22 +42,17 @@ PodWorker::PodWorker(AgentServices& services, std::shared_ptr<NodeSite> site, Ob
       info_(*pod->json()),
       key_(KeyOf(*pod)),
       pod_(std::move(pod)),
+      wall_ahead_(services_.context.clock.Now().time_since_epoch() - services_.context.clock.Monotonic()),
       sandbox_(services_, *site_, info_) {
   const size_t containers = info_.containers.size();
   early_exits_.resize(containers);
   announced_.resize(containers);
   probes_.resize(containers);
-      wall_ahead_(services_.context.clock.Now().time_since_epoch() - services_.context.clock.Monotonic()),
   held_back_.resize(containers);
   site_->pods.insert(info_.uid);
   Adopt(found);
 }
 
-PodWorker::~PodWorker() { site_->pods.erase(info_.uid); }
-
-void PodWorker::Wake() {
-  dirty_ = true;
-  services_.wake(key_);
 // Everything that is due is kept in wall-clock time, as the status and the runtimes tell it. When somebody sets that
 // clock, it all moves along, so that a grace period or a probe neither ends early nor waits for an hour.
 Time PodWorker::Now() {
@@ -71,6 +71,11 @@ Time PodWorker::Now() {
   return now;
 }
 
+PodWorker::~PodWorker() { site_->pods.erase(info_.uid); }
+
+void PodWorker::Wake() {
+  dirty_ = true;
+  services_.wake(key_);
 }
 
 bool PodWorker::AnyAlive() const {
@@ -114,16 +119,6 @@ bool PodWorker::obstructed() const {
                      [](const auto& c) { return !c.obstacle.empty(); });
 }
 
-void PodWorker::RetryNow() {
-  record_.sandbox_retry_at = Time{};
-  for (ContainerRecord& c : record_.containers) c.retry_at = Time{};
-  Wake();
-}
-void PodWorker::RetryNow() {
-  record_.sandbox_retry_at = Time{};
-  for (ContainerRecord& c : record_.containers) c.retry_at = Time{};
-  Wake();
-}
 bool PodWorker::ending() const {
   return record_.stop || record_.terminal || !record_.rejected_reason.empty() || gone_ || abandoned_;
 }
@@ -136,6 +131,11 @@ bool PodWorker::Evict(std::string message) {
   return true;
 }
 
+void PodWorker::RetryNow() {
+  record_.sandbox_retry_at = Time{};
+  for (ContainerRecord& c : record_.containers) c.retry_at = Time{};
+  Wake();
+}
 
 // Deletion, loss of the object and loss of the node become orders to stop.
 void PodWorker::TakeOrders() {
@@ -252,12 +252,19 @@ Task<ReconcileResult> PodWorker::Sync(ObjectPtr pod) {
 void PodWorker::Admit() {
   if (record_.start_time || record_.terminal || gone_ || abandoned_) return;
   record_.start_time = Now();
+  if (const HostPressure pressure = site_->pressure(); pressure.any()) {
+    const std::string why = PressureRefusal(pressure, pod_->view<EvictionView>());
+    if (!why.empty()) return Reject("Evicted", why);
+  }
   const JsonPtr document = pod_->json();
   if (!WantsHostPorts(*document) || !HostPortTaken(*document, services_.active_pods(*site_, info_.uid))) return;
-  const std::string why = "Predicate NodePorts failed: node(s) didn't have free ports for the requested pod ports";
-  record_.rejected_reason = "NodePorts";
+  Reject("NodePorts", "Predicate NodePorts failed: node(s) didn't have free ports for the requested pod ports");
+}
+
+void PodWorker::Reject(const std::string& reason, const std::string& why) {
+  record_.rejected_reason = reason;
   record_.rejected_message = "Pod was rejected: " + why;
-  Record(EventType::kWarning, record_.rejected_reason, why);
+  Record(EventType::kWarning, reason, why);
 }
 
 Task<> PodWorker::Act(PodAction action) {
@@ -360,13 +367,10 @@ Task<> PodWorker::MeasureVolumes() {
   const std::vector<VolumeLimit> limits = limits_;
   const Duration begin = services_.context.clock.Monotonic();
   for (const VolumeLimit& limit : limits) {
-    const int64_t used = co_await MeasureDirectory(limit.path, limit.bytes);
-    if (used <= limit.bytes || record_.stop || record_.terminal || gone_ || abandoned_) continue;
-    const std::string why =
-        "Usage of EmptyDir volume \"" + limit.volume + "\" exceeds the limit \"" + limit.text + "\". ";
-    record_.stop = StopOrder{Now(), std::min(info_.grace, kEvictionGrace), "Evicted", why};
-    Record(EventType::kWarning, "Evicted", why);
-    spdlog::info("pod evicted pod={} volume={} limit={}", key_, limit.volume, limit.text);
+    const DirectoryUse used = co_await MeasureDirectory(limit.path, limit.bytes);
+    if (used.bytes <= limit.bytes) continue;
+    if (Evict("Usage of EmptyDir volume \"" + limit.volume + "\" exceeds the limit \"" + limit.text + "\". "))
+      spdlog::info("pod evicted pod={} volume={} limit={}", key_, limit.volume, limit.text);
   }
   measuring_ = false;
   // Big trees are measured less often.
@@ -484,16 +488,16 @@ Task<> PodWorker::CleanUp() {
 void PodWorker::Record(EventType type, std::string reason, std::string message, size_t container) {
   if (gone_ || abandoned_) return;
   if (site_->simulated() && type == EventType::kNormal && !services_.options.simulated_events) return;
-  if (!site_->recorder) site_->recorder = std::make_unique<EventRecorder>(services_.context, "kubelet", site_->name);
+  EventRecorder& recorder = RecorderOf(services_, *site_);
   std::string field;
   if (container != SIZE_MAX) {
     const bool main = info_.containers[container].role == ContainerRole::kMain;
     field = std::string(main ? "spec.containers{" : "spec.initContainers{") + info_.containers[container].name + "}";
   }
   if (type == EventType::kNormal) {
-    site_->recorder->Normal(*pod_, std::move(reason), std::move(message), std::move(field));
+    recorder.Normal(*pod_, std::move(reason), std::move(message), std::move(field));
   } else {
-    site_->recorder->Warning(*pod_, std::move(reason), std::move(message), std::move(field));
+    recorder.Warning(*pod_, std::move(reason), std::move(message), std::move(field));
   }
 }
 

@@ -42,6 +42,9 @@ class PodWorker : public std::enable_shared_from_this<PodWorker> {
   void OnSimulation();
   // The node is gone: the processes are stopped, nothing is written any more.
   void Abandon();
+  // The node is short of something and this pod has to go: it ends at once, as Failed. False when it is ending already.
+  bool Evict(std::string message);
+  bool ending() const;
   // Something that a start waits for (a ConfigMap, an Image) may be there now.
   void RetryNow();
   bool obstructed() const;
@@ -57,10 +60,11 @@ class PodWorker : public std::enable_shared_from_this<PodWorker> {
 
  private:
   // pod_worker.cc
+  Time Now();
   void Look(ObjectPtr pod);
   void TakeOrders();
   void Admit();
-  Time Now();
+  void Reject(const std::string& reason, const std::string& why);
   Task<> Act(PodAction action);
   void TellOfKilling(size_t i);
   void PrepareSandbox();
@@ -116,11 +120,11 @@ class PodWorker : public std::enable_shared_from_this<PodWorker> {
   bool dirty_ = true;  // something besides the object changed since the last sync
   uint64_t synced_revision_ = 0;
   Time wake_at_ = Time::max();
+  Duration wall_ahead_;  // wall minus monotonic clock, by which all moments here are
   PodRecord record_;
   PodSandbox sandbox_;
   int sandbox_failures_ = 0;
   std::optional<Time> status_held_since_;
-  Duration wall_ahead_;  // wall minus monotonic clock, by which all moments here are
   std::vector<std::optional<ContainerState>> early_exits_;  // that arrived before their start returned
   std::vector<std::string> announced_;  // waiting reason + attempt last told by an event, per container
   std::set<std::string> in_runtime_;    // ids the runtime still knows
@@ -129,7 +133,7 @@ class PodWorker : public std::enable_shared_from_this<PodWorker> {
   std::vector<bool> held_back_;                         // simulated containers that are not to become ready
 
   std::set<std::string> changed_;  // what PodSandbox::Refresh is to be told
-  Json shown_metadata_;            // labels and annotations, when volumes show them
+  Json shown_metadata_;        // labels and annotations, when volumes show them
   std::vector<VolumeLimit> limits_;
   Time measure_at_ = Time::max();
   bool measuring_ = false;

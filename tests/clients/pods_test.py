@@ -218,6 +218,38 @@ spec:
         self.described("fills", r"Reason:\s+Evicted", r'Usage of EmptyDir volume "cache" exceeds the limit "1Mi"')
         self.kubectl.ok("delete", "pod", "fills")
 
+    def pressure(self):
+        """A node that has declared less memory than its pods take evicts one of them, and says so."""
+        self.apply("""
+apiVersion: v1
+kind: Node
+metadata: {name: small, annotations: {wherry.dev/capacity: '{"memory": "400Mi"}'}}
+""")
+        self.kubectl.ok("wait", "node/small", "--for=condition=Ready", "--timeout=20s")
+        take = "exec python3 -c 'import time; x = b\"x\" * (%d << 20); time.sleep(1000)'"
+        asks = "resources: {requests: {memory: 380Mi}}"
+        self.apply(pod("modest", take % 200, asks, "nodeName: small") + "---" + pod("greedy", take % 150, "", "nodeName: small"))
+        wait_until(lambda: self.status("greedy").get("reason") == "Evicted", "an eviction", 40)
+        self.described("greedy", r"Status:\s+Failed", r"Reason:\s+Evicted",
+                       r"The node was low on resource: memory. Threshold quantity: 100Mi, available: \d+\w*. Container main was "
+                       r"using \d+\w*, request is 0, has larger consumption of memory.", r"Warning\s+Evicted")
+        assert any(c["type"] == "DisruptionTarget" and c["reason"] == "TerminationByKubelet"
+                   for c in self.status("greedy")["conditions"])
+        wait_until(lambda: "Evicted" in self.kubectl.ok("get", "pod", "greedy"), "kubectl get shows it")
+        text = self.kubectl.ok("describe", "node", "small")
+        assert re.search(r"MemoryPressure\s+True.*KubeletHasInsufficientMemory", text), text
+        assert "EvictionThresholdMet" in text and "NodeHasInsufficientMemory" in text, text
+        wait_until(lambda: "node.kubernetes.io/memory-pressure:NoSchedule" in self.kubectl.ok("describe", "node", "small"), "a taint")
+        assert self.status("modest")["phase"] == "Running"
+        assert not [d for _, d in self.server.processes().values() if "greedy" in d]
+        # What asks for nothing is not accepted now; the other nodes are as they were.
+        self.apply(pod("late", "sleep 1000", "", "nodeName: small"))
+        self.described("late", r"Pod was rejected: The node had condition: \[MemoryPressure\]")
+        text = self.kubectl.ok("describe", "node", "node-1")
+        assert re.search(r"MemoryPressure\s+False", text), text
+        self.kubectl.ok("delete", "pod", "modest", "greedy", "late")
+        self.kubectl.ok("delete", "node", "small")
+
     def manifests(self):
         folder = self.server.manifests
         path = os.path.join(folder, "static.yaml")
@@ -234,7 +266,7 @@ spec:
         os.remove(os.path.join(folder, "broken.yaml"))
 
 
-STORIES = ["readiness", "liveness", "nginx", "exec_probes", "hooks", "last_words", "volumes", "eviction", "manifests"]
+STORIES = ["readiness", "liveness", "nginx", "exec_probes", "hooks", "last_words", "volumes", "eviction", "pressure", "manifests"]
 
 
 def main():

@@ -99,7 +99,7 @@ TEST_CASE("a deadline keeps its time when the wall clock jumps") {
   }
 }
 
-TEST_CASE("heartbeats and measurements go on when the wall clock jumps") {
+TEST_CASE("heartbeats, measurements and pressure go on when the wall clock jumps") {
   for (const Duration jump : kJumps) {
     INFO(jump.count());
     AgentCluster c;
@@ -129,6 +129,10 @@ TEST_CASE("heartbeats and measurements go on when the wall clock jumps") {
     c.cluster.Advance(20s);
     CHECK(window() == 20s);
     CHECK(c.pool->counters().lease_writes >= before.lease_writes + 2);
+    c.machine[0] = {1, 1000 << 20};
+    c.cluster.Advance(12s);
+    CHECK(c.NodeCondition("a", "MemoryPressure") == "True");
+    CHECK(c.Pod("web")["status"]["reason"] == "Evicted");
     const Json document = c.Node("a");
     const auto beat = [](const Json& node) { return node["status"]["conditions"][0]["lastHeartbeatTime"]; };
     c.cluster.Advance(6min);
