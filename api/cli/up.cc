@@ -106,6 +106,10 @@ void AddUpCommand(CLI::App& app, int* exit_code) {
   up->add_option("--eviction-pressure-transition-period", flags->transition_period,
                  "how long a node says that it was short of something")
       ->capture_default_str();
+  up->add_option("--pod-max-pids", flags->cluster.pod_max_pids,
+                 "processes and threads that a container may have; -1 = any number")
+      ->capture_default_str()
+      ->check(CLI::Range(int64_t{-1}, int64_t{1} << 22));
   up->add_option("--durability", flags->durability,
                  "full: fsync every commit; normal: survive a crash of the process; memory: for tests")
       ->capture_default_str()

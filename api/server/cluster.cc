@@ -353,6 +353,7 @@ Result<std::unique_ptr<Cluster>> Cluster::Open(ClusterOptions options) {
   if (!thresholds.ok()) return Status(Reason::kInvalid, "--eviction-hard: " + thresholds.status().message());
   plane.agent.eviction_hard = *thresholds;
   plane.agent.pressure_transition_period = options.eviction_pressure_transition_period;
+  plane.agent.max_pids = std::max<int64_t>(0, options.pod_max_pids);
   plane.agent.no_mounts = warden::HostFacilities().no_mounts;
   const Result<Cidr> services = ServiceRange(options);
   if (!services.ok()) return services.status();

@@ -36,6 +36,8 @@ struct ClusterOptions {
   // (docs/node-agent.md); and how long its condition stays afterwards.
   std::string eviction_hard;
   Duration eviction_pressure_transition_period = std::chrono::minutes(5);
+  // How many processes and threads a container may have; -1 or 0 = any number.
+  int64_t pod_max_pids = kDefaultMaxPids;
   // Serve Services: cluster IPs, node ports and DNS.
   bool serve_services = true;
   Durability durability = Durability::kFull;

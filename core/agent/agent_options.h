@@ -10,6 +10,9 @@
 
 namespace wherry {
 
+// Enough for large servers, and little enough that a machine survives a fork bomb.
+inline constexpr int64_t kDefaultMaxPids = 4096;
+
 // How the node agents of this process are set up. Constant after start.
 struct AgentOptions {
   std::string data_dir;  // pods/ and logs/ live here; absolute
@@ -29,6 +32,8 @@ struct AgentOptions {
   EvictionThresholds eviction_hard = DefaultEvictionThresholds();
   Duration pressure_transition_period = std::chrono::minutes(5);
   std::function<SignalReadings()> read_machine;
+  // How many processes and threads a container may have; 0 = any number. wherry.dev/max-pids on a pod says otherwise.
+  int64_t max_pids = kDefaultMaxPids;
 
   // Leases of nodes with real processes, as the kubelet's defaults.
   Duration lease_interval = std::chrono::seconds(10);

@@ -98,6 +98,7 @@ void PodWorker::ApplyExit(size_t i, Run& run, const ContainerState& state) {
   const std::string& name = info_.containers[i].name;
   run.message = TerminationMessage(ContainerAt(*document, i), info_.containers.size(), place.directory / name,
                                    LogPath(place, name, run.attempt), run.exit_code);
+  if (!state.killed_for.empty()) run.message = state.killed_for;
 }
 
 void PodWorker::OnExit(const ContainerState& state) {
@@ -225,8 +226,8 @@ void PodWorker::StartFailed(size_t i, int attempt, const Status& why) {
     run.reason = "StartError";
     run.message = why.message();
     c.current = run;
-    c.obstacle.clear();
     c.set_since_end = Duration::zero();
+    c.obstacle.clear();
     Record(EventType::kWarning, "Failed", "Error: " + why.message(), i);
     return;
   }

@@ -250,6 +250,20 @@ metadata: {name: small, annotations: {wherry.dev/capacity: '{"memory": "400Mi"}'
         self.kubectl.ok("delete", "pod", "modest", "greedy", "late")
         self.kubectl.ok("delete", "node", "small")
 
+    def fork_bomb(self):
+        """A pod that forks without end takes neither the machine nor its neighbours, and goes when it is deleted."""
+        self.apply(pod("bomb", "f() { f & f & wait; }; while :; do f; done").replace(
+            "metadata: {name: bomb,", "metadata: {name: bomb, annotations: {wherry.dev/max-pids: '60'},"))
+        wait_until(lambda: self.status("bomb").get("containerStatuses"), "it runs")
+        for i in range(3):
+            self.apply(pod(f"calm-{i}", "exit 0", "", "restartPolicy: Never"))
+        for i in range(3):
+            wait_until(lambda: self.status(f"calm-{i}").get("phase") == "Succeeded", "its neighbours run")
+        uid = self.kubectl.get("pod", "bomb")["metadata"]["uid"]
+        assert len([1 for u, _ in self.server.processes().values() if u == uid]) <= 60 or os.geteuid() != 0
+        self.kubectl.ok("delete", "pod", "bomb", "calm-0", "calm-1", "calm-2")
+        assert not [1 for u, _ in self.server.processes().values() if u == uid]
+
     def manifests(self):
         folder = self.server.manifests
         path = os.path.join(folder, "static.yaml")
@@ -266,7 +280,8 @@ metadata: {name: small, annotations: {wherry.dev/capacity: '{"memory": "400Mi"}'
         os.remove(os.path.join(folder, "broken.yaml"))
 
 
-STORIES = ["readiness", "liveness", "nginx", "exec_probes", "hooks", "last_words", "volumes", "eviction", "pressure", "manifests"]
+STORIES = ["readiness", "liveness", "nginx", "exec_probes", "hooks", "last_words", "volumes", "eviction", "pressure", "fork_bomb",
+           "manifests"]
 
 
 def main():

@@ -34,12 +34,13 @@ struct Confinement {
 
   int64_t memory_limit = 0;  // bytes; 0 = none
   int64_t cpu_limit = 0;     // thousandths of a CPU; 0 = none
-  int64_t pids_limit = 0;    // 0 = none
+  int64_t pids_limit = 0;    // processes and threads; 0 = none
 
-  // What only a warden that knows of confinements can do.
+  // What only a warden that knows of confinements can do. The number of processes is limited for everybody, so that an
+  // older one is not refused for it.
   bool plain() const {
     return mounts.empty() && !sandbox && groups.empty() && !limit_capabilities && !default_system_calls &&
-           memory_limit == 0 && cpu_limit == 0 && pids_limit == 0;
+           memory_limit == 0 && cpu_limit == 0;
   }
 };
 
