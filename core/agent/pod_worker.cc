@@ -61,7 +61,7 @@ Time PodWorker::Now() {
   if (by < kClockSet && by > -kClockSet) return now;
   wall_ahead_ += by;
   FollowWallClock(record_, by);
-  for (Time* time : {&wake_at_, &measure_at_}) {
+  for (Time* time : {&wake_at_, &measure_at_, &refresh_at_}) {
     if (*time != Time::max()) *time += by;
   }
   if (status_held_since_) *status_held_since_ += by;
@@ -342,17 +342,31 @@ void PodWorker::PrepareSandbox() {
 void PodWorker::FollowVolumes() {
   if (!record_.sandbox_ready || record_.terminal || gone_ || abandoned_) return;
   if (Now() >= sandbox_.renewal()) changed_.insert("tokens");
+  if (Now() >= refresh_at_) {
+    changed_.merge(refused_);
+    refused_.clear();
+    refresh_at_ = Time::max();
+  }
   if (changed_.empty()) return;
   const JsonPtr document = pod_->json();
-  const Status refreshed = sandbox_.Refresh(*document, changed_);
-  changed_.clear();
-  if (!refreshed.ok()) Record(EventType::kWarning, "FailedMount", refreshed.message());
+  const std::set<std::string> asked = std::exchange(changed_, {});
+  const Status refreshed = sandbox_.Refresh(*document, asked);
+  if (refreshed.ok()) {
+    if (!refused_.empty()) return;
+    refresh_failures_ = 0;
+    refresh_error_.clear();
+    return;
+  }
+  refused_.insert(asked.begin(), asked.end());
+  refresh_at_ = Now() + BackoffAfter(++refresh_failures_);
+  if (std::exchange(refresh_error_, refreshed.message()) != refreshed.message())
+    Record(EventType::kWarning, "FailedMount", refreshed.message());
 }
 
 // Sees to it that emptyDirs with a limit are measured, and tokens renewed, in time.
 void PodWorker::WatchUsage() {
   if (!record_.sandbox_ready || record_.terminal || record_.stop || gone_ || abandoned_) return;
-  wake_at_ = std::min(wake_at_, sandbox_.renewal());
+  wake_at_ = std::min({wake_at_, sandbox_.renewal(), refresh_at_});
   if (limits_.empty() || measuring_) return;
   if (Now() < measure_at_) {
     wake_at_ = std::min(wake_at_, measure_at_);

@@ -133,6 +133,11 @@ class PodWorker : public std::enable_shared_from_this<PodWorker> {
   std::vector<bool> held_back_;                         // simulated containers that are not to become ready
 
   std::set<std::string> changed_;  // what PodSandbox::Refresh is to be told
+  // What it could not do, and when that is tried again: a disk that was full tells nobody when it has room.
+  std::set<std::string> refused_;
+  Time refresh_at_ = Time::max();
+  int refresh_failures_ = 0;
+  std::string refresh_error_;  // as last told by an event
   Json shown_metadata_;        // labels and annotations, when volumes show them
   std::vector<VolumeLimit> limits_;
   Time measure_at_ = Time::max();

@@ -264,6 +264,37 @@ metadata: {name: small, annotations: {wherry.dev/capacity: '{"memory": "400Mi"}'
         self.kubectl.ok("delete", "pod", "bomb", "calm-0", "calm-1", "calm-2")
         assert not [1 for u, _ in self.server.processes().values() if u == uid]
 
+    def log_flood(self):
+        """A pod that writes as fast as it can grows neither the server nor the warden, and the API answers meanwhile."""
+        def rss():
+            total = 0
+            for pid in [self.server.process.pid] + self.server.wardens():
+                with open(f"/proc/{pid}/status") as file:
+                    total += int(re.search(r"VmRSS:\s+(\d+)", file.read()).group(1))
+            return total
+
+        def slowest_of_most():
+            times = []
+            for _ in range(15):
+                begin = time.monotonic()
+                self.kubectl.ok("get", "--raw", "/api/v1/namespaces/default/pods?limit=5")
+                times.append(time.monotonic() - begin)
+            return sorted(times)[10]
+        self.apply(pod("quiet", "sleep 1000"))
+        self.kubectl.ok("wait", "pod/quiet", "--for=condition=Ready", "--timeout=20s")
+        calm, before = slowest_of_most(), rss()
+        self.apply(pod("flood", "exec yes 'a line of some thirty characters'"))
+        self.kubectl.ok("wait", "pod/flood", "--for=condition=Ready", "--timeout=20s")
+        logs = lambda: sum(os.path.getsize(os.path.join(d, f)) for d, _, files in os.walk(os.path.join(self.server.data, "logs"))
+                           for f in files if not os.path.islink(os.path.join(d, f)))
+        wait_until(lambda: logs() > 40 << 20, "a flood", 60)
+        flooded = slowest_of_most()
+        assert flooded < 5 * calm + 0.2, f"{flooded:.3f} s instead of {calm:.3f} s"
+        time.sleep(3)
+        assert rss() - before < 30 << 10, f"{rss()} KiB instead of {before} KiB"
+        assert logs() <= 60 << 20, logs()
+        self.kubectl.ok("delete", "pod", "flood", "quiet")
+
     def manifests(self):
         folder = self.server.manifests
         path = os.path.join(folder, "static.yaml")
@@ -281,7 +312,7 @@ metadata: {name: small, annotations: {wherry.dev/capacity: '{"memory": "400Mi"}'
 
 
 STORIES = ["readiness", "liveness", "nginx", "exec_probes", "hooks", "last_words", "volumes", "eviction", "pressure", "fork_bomb",
-           "manifests"]
+           "log_flood", "manifests"]
 
 
 def main():
