@@ -73,6 +73,13 @@ void AddSimulated(const NodeSite& site, const PodWorker& worker, const EvictionV
   }
 }
 
+// As the kubelet does, with the node's name in the place of its uid: where kubectl describe looks for it.
+void TellOfNode(const AgentServices& services, NodeSite& site, std::string type, std::string reason,
+                std::string message) {
+  Json node = {{"kind", "Node"}, {"name", site.name}, {"uid", site.name}};
+  RecorderOf(services, site).Record(std::move(node), std::move(type), std::move(reason), std::move(message));
+}
+
 }  // namespace
 
 Evictor::Evictor(AgentServices& services, ContainerRuntime& process, Pool pool)
@@ -150,7 +157,7 @@ void Evictor::Note(NodeSite& site, HostPressure met) {
   for (const auto& [condition, bad, good] : kReasons) {
     if (before.*condition == site.measured_pressure.*condition) continue;
     const std::string reason = site.measured_pressure.*condition ? bad : good;
-    RecorderOf(services_, site).Normal(*site.node, reason, "Node " + site.name + " status is now: " + reason);
+    TellOfNode(services_, site, "Normal", reason, "Node " + site.name + " status is now: " + reason);
   }
 }
 
@@ -221,9 +228,8 @@ Task<> Evictor::Look() {
     const std::shared_ptr<NodeSite>& site = by_name.at(shortage.node);
     if (!site->node || (!wanted.empty() && wanted.back() == site)) continue;  // those of a node come together
     wanted.push_back(site);
-    RecorderOf(services_, *site)
-        .Warning(*site->node, "EvictionThresholdMet",
-                 std::string("Attempting to reclaim ") + ResourceOf(shortage.signal));
+    TellOfNode(services_, *site, "Warning", "EvictionThresholdMet",
+               std::string("Attempting to reclaim ") + ResourceOf(shortage.signal));
   }
   const std::vector<PodUse> uses = co_await Measure(wanted, disk);
   if (!*alive || stopped_) co_return;
