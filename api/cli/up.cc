@@ -15,6 +15,7 @@
 #include "api/cli/commands.h"
 #include "api/cli/data_dir.h"
 #include "api/server/cluster.h"
+#include "core/agent/simulation.h"
 
 namespace wherry {
 namespace {
@@ -31,6 +32,7 @@ struct UpFlags {
   ClusterOptions cluster;
   std::string durability = "full";
   std::string log_level = "info";
+  std::string transition_period = "5m";
 };
 
 int Up(const UpFlags& flags) {
@@ -45,6 +47,11 @@ int Up(const UpFlags& flags) {
       {"full", Durability::kFull}, {"normal", Durability::kNormal}, {"memory", Durability::kMemory}};
   options.trim_after = std::chrono::seconds(3);
   options.durability = kDurability.at(flags.durability);
+  if (!ParseGoDuration(flags.transition_period, &options.eviction_pressure_transition_period)) {
+    std::fprintf(stderr, "wherry: --eviction-pressure-transition-period %s is no duration such as 5m or 30s\n",
+                 flags.transition_period.c_str());
+    return 2;
+  }
   Result<std::unique_ptr<Cluster>> opened = Cluster::Open(std::move(options));
   if (!opened.ok()) {
     std::fprintf(stderr, "wherry: %s\n", opened.status().message().c_str());
@@ -92,6 +99,17 @@ void AddUpCommand(CLI::App& app, int* exit_code) {
   up->add_option(
       "--manifests", flags->cluster.manifests,
       "a directory of manifests to keep the cluster in step with: applied at start and whenever they change");
+  up->add_option("--eviction-hard", flags->cluster.eviction_hard,
+                 "when nodes run short and evict pods, as the kubelet's: signals memory.available, nodefs.available, "
+                 "nodefs.inodesFree and pid.available, 0 = never (default: memory.available<100Mi, "
+                 "nodefs.available<512Mi, nodefs.inodesFree<5%, pid.available<5%)");
+  up->add_option("--eviction-pressure-transition-period", flags->transition_period,
+                 "how long a node says that it was short of something")
+      ->capture_default_str();
+  up->add_option("--pod-max-pids", flags->cluster.pod_max_pids,
+                 "processes and threads that a container may have; -1 = any number")
+      ->capture_default_str()
+      ->check(CLI::Range(int64_t{-1}, int64_t{1} << 22));
   up->add_option("--durability", flags->durability,
                  "full: fsync every commit; normal: survive a crash of the process; memory: for tests")
       ->capture_default_str()

@@ -348,6 +348,12 @@ Result<std::unique_ptr<Cluster>> Cluster::Open(ClusterOptions options) {
     plane.agent.first_block = FirstBlock(options.data_dir);
   }
   plane.agent.privileged_port_offset = ::geteuid() == 0 ? 0 : kPortOffset;
+  const Result<EvictionThresholds> thresholds =
+      ParseEvictionThresholds(options.eviction_hard, plane.agent.eviction_hard);
+  if (!thresholds.ok()) return Status(Reason::kInvalid, "--eviction-hard: " + thresholds.status().message());
+  plane.agent.eviction_hard = *thresholds;
+  plane.agent.pressure_transition_period = options.eviction_pressure_transition_period;
+  plane.agent.max_pids = std::max<int64_t>(0, options.pod_max_pids);
   plane.agent.no_mounts = warden::HostFacilities().no_mounts;
   const Result<Cidr> services = ServiceRange(options);
   if (!services.ok()) return services.status();

@@ -5,6 +5,7 @@
 #include <memory>
 #include <string>
 
+#include "core/agent/agent_options.h"
 #include "core/registry/client.h"
 #include "core/runtime/task.h"
 #include "core/runtime/time.h"
@@ -31,6 +32,12 @@ struct ClusterOptions {
   // Where Services get their cluster IPs, within 127.0.0.0/8. "" = the range this directory has had so far; at first a
   // /19 of 127.128.0.0/9 of its own for each directory. Addresses given before stay as they are.
   std::string service_cidr;
+  // When a node is short of something, in the form of the kubelet's --eviction-hard, over what holds otherwise
+  // (docs/node-agent.md); and how long its condition stays afterwards.
+  std::string eviction_hard;
+  Duration eviction_pressure_transition_period = std::chrono::minutes(5);
+  // How many processes and threads a container may have; -1 or 0 = any number.
+  int64_t pod_max_pids = kDefaultMaxPids;
   // Serve Services: cluster IPs, node ports and DNS.
   bool serve_services = true;
   Durability durability = Durability::kFull;

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <functional>
 #include <map>
 #include <string>
 
@@ -8,6 +9,9 @@
 #include "core/runtime/time.h"
 
 namespace wherry {
+
+// Enough for large servers, and little enough that a machine survives a fork bomb.
+inline constexpr int64_t kDefaultMaxPids = 4096;
 
 // How the node agents of this process are set up. Constant after start.
 struct AgentOptions {
@@ -22,7 +26,14 @@ struct AgentOptions {
   // Why volumes cannot be mounted at their mountPath here; "" = they are. See warden::HostFacilities.
   std::string no_mounts;
   TokenSource tokens;  // for projected service account tokens; empty = none are issued
-  PressureThresholds pressure;
+
+  // Node-pressure eviction: the thresholds of every node, how long a condition stays after it, and where what the
+  // machine has left is read (NodeAgentPool fills it in when it is empty).
+  EvictionThresholds eviction_hard = DefaultEvictionThresholds();
+  Duration pressure_transition_period = std::chrono::minutes(5);
+  std::function<SignalReadings()> read_machine;
+  // How many processes and threads a container may have; 0 = any number. wherry.dev/max-pids on a pod says otherwise.
+  int64_t max_pids = kDefaultMaxPids;
 
   // Leases of nodes with real processes, as the kubelet's defaults.
   Duration lease_interval = std::chrono::seconds(10);

@@ -28,6 +28,14 @@ struct NodeSite {
   std::unique_ptr<EventRecorder> recorder;    // made at the first event
   std::set<std::string> pods;                 // uids of the workers here
   bool silent = false;                        // cut off: nothing is read or written, nothing started or stopped
+
+  // What is short here: as measured, kept for the transition period, and as a simulation asks. The Evictor writes it.
+  HostPressure measured_pressure, asked_pressure;
+  std::string told_thresholds;  // of the annotation, so that it is complained of once
+  HostPressure pressure() const {
+    return {measured_pressure.memory || asked_pressure.memory, measured_pressure.disk || asked_pressure.disk,
+            measured_pressure.pid || asked_pressure.pid};
+  }
 };
 
 // What all workers of the process share.
@@ -41,5 +49,11 @@ struct AgentServices {
   // Counts, for tests and metrics.
   uint64_t status_writes = 0;
 };
+
+// The recorder of a node's events, made at the first.
+EventRecorder& RecorderOf(const AgentServices& services, NodeSite& site);
+
+// On a Node: capacity that replaces the host's, a JSON object of quantities: {"cpu":"64","pods":"500"}.
+inline constexpr std::string_view kCapacityKey = "wherry.dev/capacity";
 
 }  // namespace wherry

@@ -110,8 +110,7 @@ class Builder {
     sandbox_ = *sandbox;
     mounted_ = sandbox_ || options_.no_mounts.empty();
     built_.spec.confinement.sandbox = sandbox_;
-    PlanLimits(container_, built_.spec.confinement);
-    return {};
+    return PlanLimits(pod_, container_, options_.max_pids, built_.spec.confinement);
   }
 
   // Whether the path is a volume's, which only the container will see.

@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <charconv>
 #include <cstring>
 #include <filesystem>
 #include <nlohmann/json.hpp>
@@ -251,11 +252,22 @@ Status PlanSecurity(const Json& pod, const Json& container, AgentUser agent, int
   return {};
 }
 
-void PlanLimits(const Json& container, warden::Confinement& confinement) {
+Status PlanLimits(const Json& pod, const Json& container, int64_t max_pids, warden::Confinement& confinement) {
   confinement.memory_limit = Limit(container, "memory", false);
   confinement.cpu_limit = Limit(container, "cpu", true);
   if (confinement.sandbox)
     confinement.scratch_bytes = static_cast<uint64_t>(Limit(container, "ephemeral-storage", false));
+  const auto& annotations = MapAt(pod, "metadata.annotations");
+  if (const auto said = annotations.find(kMaxPidsKey); said != annotations.end() && said->second.is_string()) {
+    const std::string text = said->second.get<std::string>();
+    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), max_pids);
+    if (error != std::errc() || end != text.data() + text.size() || max_pids < -1) {
+      return ContainerRefusal("CreateContainerConfigError", "annotation " + std::string(kMaxPidsKey) + " is \"" + text +
+                                                                "\", not a number of processes");
+    }
+  }
+  confinement.pids_limit = std::max<int64_t>(0, max_pids);
+  return {};
 }
 
 }  // namespace wherry

@@ -32,7 +32,12 @@ struct AgentUser {
 Status PlanSecurity(const Json& pod, const Json& container, AgentUser agent, int64_t image_user, int64_t image_group,
                     ContainerSpec& spec, std::vector<std::string>& notes);
 
-// cpu and memory limits of a container, and what it may write.
-void PlanLimits(const Json& container, warden::Confinement& confinement);
+// On a Pod: how many processes and threads each of its containers may have, instead of the server's --pod-max-pids; -1
+// or 0: any number.
+inline constexpr std::string_view kMaxPidsKey = "wherry.dev/max-pids";
+
+// cpu, memory and process limits of a container, and what it may write. `max_pids`: of containers that say nothing of
+// it, 0 = any number. CreateContainerConfigError when the annotation is no number.
+Status PlanLimits(const Json& pod, const Json& container, int64_t max_pids, warden::Confinement& confinement);
 
 }  // namespace wherry

@@ -51,6 +51,7 @@ struct ContainerState {
   int signal = 0;           // that ended it, or 0
   bool lost = false;        // the exit status could not be learnt (reboot, warden gone): treat as failed, exit_code 255
   bool oom_killed = false;  // it was ended because it used more memory than its limit
+  std::string killed_for;   // why the runtime ended it, besides memory: more processes than its limit; "" = it did not
   std::string steered_note;  // e.g. "port 80 is served on port 8080: …"; "" = nothing to say
 };
 

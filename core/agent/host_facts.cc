@@ -81,22 +81,27 @@ HostFacts ReadHostFacts(const std::string& data_dir) {
   return facts;
 }
 
-HostPressure ReadHostPressure(const std::string& data_dir, const PressureThresholds& thresholds) {
-  HostPressure pressure;
-  const int64_t available = MemInfo("MemAvailable");
-  pressure.memory = available > 0 && available < thresholds.memory_available;
+SignalReadings ReadMachineSignals(const std::string& data_dir) {
+  SignalReadings readings;
+  const auto put = [&](PressureSignal signal, int64_t available, int64_t capacity) {
+    if (capacity > 0) readings[static_cast<size_t>(signal)] = {available, capacity};
+  };
+  put(PressureSignal::kMemoryAvailable, MemInfo("MemAvailable"), MemInfo("MemTotal"));
   struct statvfs disk {};
   if (statvfs(Existing(data_dir).c_str(), &disk) == 0) {
-    pressure.disk = static_cast<int64_t>(disk.f_bavail * disk.f_frsize) < thresholds.disk_available;
+    put(PressureSignal::kNodefsAvailable, static_cast<int64_t>(disk.f_bavail * disk.f_frsize),
+        static_cast<int64_t>(disk.f_blocks * disk.f_frsize));
+    // Some file systems make inodes as they need them, and say 0.
+    put(PressureSignal::kNodefsInodesFree, static_cast<int64_t>(disk.f_favail), static_cast<int64_t>(disk.f_files));
   }
-  // "0.12 0.10 0.09 3/1234 5678": tasks running/existing.
+  // "0.12 0.10 0.09 3/1234 5678": tasks running/existing. Both limits hold.
   const std::string load = FirstLine("/proc/loadavg");
   const size_t slash = load.find('/');
-  const std::string most = FirstLine("/proc/sys/kernel/pid_max");
-  if (slash != std::string::npos && !most.empty()) {
-    pressure.pid = std::atof(load.c_str() + slash + 1) > thresholds.pids_used * std::atof(most.c_str());
-  }
-  return pressure;
+  const int64_t most = std::min(std::atoll(FirstLine("/proc/sys/kernel/pid_max").c_str()),
+                                std::atoll(FirstLine("/proc/sys/kernel/threads-max").c_str()));
+  if (slash != std::string::npos && most > 0)
+    put(PressureSignal::kPidAvailable, std::max<int64_t>(0, most - std::atoll(load.c_str() + slash + 1)), most);
+  return readings;
 }
 
 }  // namespace wherry

@@ -23,7 +23,6 @@ namespace fs = std::filesystem;
 
 constexpr const char* kLeaseNamespace = "kube-node-lease";
 constexpr Duration kLeaseRetry = std::chrono::seconds(2);
-constexpr Duration kPressureInterval = std::chrono::seconds(10);
 constexpr size_t kMaxNodeImages = 50;  // as the kubelet's default
 
 // What the agents look at again and again of a node.
@@ -45,14 +44,12 @@ struct NodeView {
     const Json faults = Json::parse(*asked.text, nullptr, false);
     not_ready = BoolAt(faults, "notReady");
     silent = silent || BoolAt(faults, "silent");
-    pressure = {BoolAt(faults, "memoryPressure"), BoolAt(faults, "diskPressure"), BoolAt(faults, "pidPressure")};
   }
   std::string pod_cidr, capacity;
   SimulationAsked asked;
   bool simulated = false, external = false;
   bool silent = false;
   bool not_ready = false;  // asked of a simulated node
-  HostPressure pressure;
 };
 
 // Which node a pod is bound to.
@@ -76,11 +73,25 @@ NodeAgentPool::NodeAgentPool(RuntimeContext context, AgentOptions options, Conta
                   [this](const std::string& name) {
                     if (!stopped_) Spawn(services_.context.executor, "heartbeat of " + name, Beat(name));
                   }),
+      evictor_(services_, process,
+               {[this] {
+                  std::vector<std::shared_ptr<NodeSite>> sites;
+                  for (const auto& [name, agent] : nodes_) sites.push_back(agent.site);
+                  return sites;
+                },
+                [this](const std::string& uid) {
+                  auto it = workers_.find(uid);
+                  return it == workers_.end() ? nullptr : it->second;
+                },
+                [this](const std::string& node) { TellOfPressure(node); }}),
       volumes_(context, services_.options.data_dir, [this](const std::string& node) {
         auto it = nodes_.find(node);
         if (it == nodes_.end()) return LocalVolumes::Site::kElsewhere;
         return it->second.site->simulated() ? LocalVolumes::Site::kSimulated : LocalVolumes::Site::kProcesses;
       }) {
+  if (!services_.options.read_machine) {
+    services_.options.read_machine = [directory = services_.options.data_dir] { return ReadMachineSignals(directory); };
+  }
   services_.wake = [this](const std::string& key) {
     if (pod_controller_) pod_controller_->queue().Add(key);
   };
@@ -150,6 +161,7 @@ Task<Status> NodeAgentPool::Start() {
         services_.context.client.events().AddHandler(resource, [this](const Event& event) { OnVolumeEvent(event); }));
   }
   volumes_.Start();
+  evictor_.Start();
   node_controller_->Start();
   pod_controller_->Start();
   co_return Status();
@@ -165,12 +177,13 @@ void NodeAgentPool::Stop() {
   for (EventBus::HandlerId id : handlers_) services_.context.client.events().RemoveHandler(id);
   handlers_.clear();
   volumes_.Stop();
+  evictor_.Stop();
   if (node_controller_) node_controller_->Stop();
   if (pod_controller_) pod_controller_->Stop();
 }
 
 Task<> NodeAgentPool::StopPods(Duration grace) {
-  const Time deadline = services_.context.clock.Now() + grace;
+  const Duration deadline = services_.context.clock.Monotonic() + grace;
   bool termed = false;
   for (;;) {
     bool any = false;
@@ -182,14 +195,14 @@ Task<> NodeAgentPool::StopPods(Duration grace) {
         if (!state.running) continue;
         any = true;
         // A pause waits for those it is there for, and takes no other signal.
-        const bool late = only_pauses || services_.context.clock.Now() >= deadline;
+        const bool late = only_pauses || services_.context.clock.Monotonic() >= deadline;
         if ((termed || IsPause(state.id)) && !late) continue;
         const Status sent = co_await runtime->Signal(state.id, late ? SIGKILL : SIGTERM);
         if (!sent.ok()) spdlog::warn("container not stopped id={} error=\"{}\"", state.id, sent.message());
       }
     }
     termed = true;
-    if (!any || services_.context.clock.Now() > deadline + std::chrono::seconds(5)) co_return;
+    if (!any || services_.context.clock.Monotonic() > deadline + std::chrono::seconds(5)) co_return;
     co_await services_.context.clock.Sleep(std::chrono::milliseconds(20));
   }
 }
@@ -273,6 +286,7 @@ void NodeAgentPool::Part(const std::string& name) {
   const std::shared_ptr<NodeSite> site = it->second.site;
   nodes_.erase(it);
   heartbeats_.Forget(name);
+  evictor_.Forget(name);
   blocks_.Release(name);
   site->node = nullptr;
   for (const std::string& uid : site->pods) workers_.at(uid)->Abandon();
@@ -304,6 +318,7 @@ Task<ReconcileResult> NodeAgentPool::ReconcileNode(std::string name) {
     co_return result;
   }
   if (was_silent) WakeWorkers(*agent.site);
+  evictor_.Judge(*agent.site);
   if (!node->view<NodeView>().pod_cidr.empty()) TakeBlock(agent, node->view<NodeView>().pod_cidr);
 
   result.status = co_await WriteNodeSpec(name);
@@ -382,18 +397,13 @@ Task<Status> NodeAgentPool::WriteNodeStatus(std::string name, bool beat) {
   NodeAgent& agent = it->second;
   const ObjectPtr node = agent.site->node;
   const NodeView& view = node->view<NodeView>();
-  const Duration now = services_.context.clock.Monotonic();
-  if (pressure_read_ < Duration::zero() || now - pressure_read_ >= kPressureInterval) {
-    pressure_ = ReadHostPressure(services_.options.data_dir, services_.options.pressure);
-    pressure_read_ = now;
-  }
   NodeFacts facts;
   facts.name = name;
   facts.version = services_.options.version;
   facts.runtime = agent.site->runtime->name();
   facts.simulated = agent.site->simulated();
   if (agent.site->addresses) facts.address = agent.site->addresses->node_address();
-  facts.pressure = facts.simulated ? view.pressure : pressure_;
+  facts.pressure = agent.site->pressure();
   facts.not_ready_message = view.not_ready ? "simulated: not ready" : agent.not_ready;
   facts.ready = facts.not_ready_message.empty() && agent.site->addresses != nullptr;
   facts.capacity = services_.options.capacity;
@@ -419,13 +429,21 @@ Task<Status> NodeAgentPool::WriteNodeStatus(std::string name, bool beat) {
   if (!written.ok()) co_return written.status();
   it = nodes_.find(name);
   if (it == nodes_.end()) co_return Status();
-  it->second.status_beat = services_.context.clock.Now();
+  it->second.status_beat = services_.context.clock.Monotonic();
   if ((*written)->revision() > it->second.site->node->revision()) {
     if (it->second.synced_revision == it->second.site->node->revision())
       it->second.synced_revision = (*written)->revision();
     it->second.site->node = *written;
   }
   co_return Status();
+}
+
+// Its status is written by the way that tries again when somebody else wrote first.
+void NodeAgentPool::TellOfPressure(const std::string& name) {
+  auto it = nodes_.find(name);
+  if (it == nodes_.end() || stopped_) return;
+  it->second.synced_revision = 0;
+  node_controller_->queue().Add(name);
 }
 
 std::vector<std::string> NodeAgentPool::ImageNames() const {
@@ -454,7 +472,7 @@ Task<> NodeAgentPool::Beat(std::string name) {
   if (!simulated && renewed.ok()) {
     it = nodes_.find(name);
     if (it == nodes_.end()) co_return;
-    const bool beat = services_.context.clock.Now() - it->second.status_beat >= options.status_interval;
+    const bool beat = services_.context.clock.Monotonic() - it->second.status_beat >= options.status_interval;
     const Status written = co_await WriteNodeStatus(name, beat);
     if (!written.ok() && written.reason() != Reason::kConflict)
       spdlog::warn("node status not written node={} error=\"{}\"", name, written.message());

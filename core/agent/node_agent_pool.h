@@ -9,6 +9,7 @@
 #include "core/agent/addresses.h"
 #include "core/agent/agent_options.h"
 #include "core/agent/container_runtime.h"
+#include "core/agent/evictor.h"
 #include "core/agent/heartbeats.h"
 #include "core/agent/local_volumes.h"
 #include "core/agent/logs.h"
@@ -22,8 +23,6 @@ namespace wherry {
 
 // On a Node, label or annotation: "external" when another process is its agent.
 inline constexpr std::string_view kAgentKey = "wherry.dev/agent";
-// On a Node: capacity that replaces the host's, a JSON object of quantities: {"cpu":"64","pods":"500"}.
-inline constexpr std::string_view kCapacityKey = "wherry.dev/capacity";
 
 // On a Node, label or annotation: anything but "false" cuts it off, as a broken network would. Its agent falls silent:
 // no lease, no status of the node or its pods, nothing started and nothing stopped, while its processes run on. Taking
@@ -83,7 +82,7 @@ class NodeAgentPool {
   struct NodeAgent {
     std::shared_ptr<NodeSite> site;
     uint64_t synced_revision = 0;
-    Time status_beat{};        // when heartbeat times were last written
+    Duration status_beat{};    // monotonic: when heartbeat times were last written
     std::string not_ready;     // why, besides what the simulation asks
     bool pods_called = false;  // the pods bound before the agent came were put on the queue
   };
@@ -96,6 +95,7 @@ class NodeAgentPool {
   void CallPods(const std::string& name);
   void WakeWorkers(const NodeSite& site);
   Task<Status> WriteNodeStatus(std::string name, bool beat);
+  void TellOfPressure(const std::string& name);
   void TakeBlock(NodeAgent& agent, const std::string& cidr);
   Task<> Beat(std::string name);
   bool StillFresh(const std::string& name);
@@ -118,8 +118,6 @@ class NodeAgentPool {
 
   AgentServices services_;
   NodeBlocks blocks_;
-  HostPressure pressure_;
-  Duration pressure_read_{-1};
   std::unordered_map<std::string, NodeAgent> nodes_;                       // by name
   std::unordered_map<std::string, std::shared_ptr<PodWorker>> workers_;    // by uid
   std::unordered_map<std::string, std::vector<std::string>> uids_by_key_;  // "ns/name" → uids
@@ -130,6 +128,7 @@ class NodeAgentPool {
   Counters counters_;
   bool stopped_ = false;
   Heartbeats heartbeats_;
+  Evictor evictor_;
   LocalVolumes volumes_;
   std::unique_ptr<Controller> node_controller_, pod_controller_;
 };

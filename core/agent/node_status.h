@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "core/agent/node_pressure.h"
 #include "core/runtime/time.h"
 #include "store/json.h"
 
@@ -19,17 +20,9 @@ struct HostFacts {
 };
 HostFacts ReadHostFacts(const std::string& data_dir);
 
-// What is short right now.
-struct HostPressure {
-  bool memory = false, disk = false, pid = false;
-  bool operator==(const HostPressure&) const = default;
-};
-struct PressureThresholds {
-  int64_t memory_available = 100 << 20;
-  int64_t disk_available = 512 << 20;
-  double pids_used = 0.95;  // of kernel.pid_max
-};
-HostPressure ReadHostPressure(const std::string& data_dir, const PressureThresholds& thresholds);
+// What this machine has left: memory, disk and inodes where the data directory is, and processes. Reads a few small
+// files.
+SignalReadings ReadMachineSignals(const std::string& data_dir);
 
 // What a node's agent wants its Node object to say.
 struct NodeFacts {

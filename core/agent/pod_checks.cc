@@ -49,7 +49,7 @@ void PodWorker::ResumeProbes(size_t i) {
   BeginProbes(i);
   if (!probes_[i]) return;
   const auto spread = Duration(static_cast<int64_t>(std::hash<std::string>()(info_.uid) % 1'000'000));
-  probes_[i]->Resume(started, ready, services_.context.clock.Now() + spread);
+  probes_[i]->Resume(started, ready, Now() + spread);
   ReadVerdicts(i);
 }
 
@@ -68,7 +68,7 @@ Time PodWorker::NextCheckAt() const {
 }
 
 void PodWorker::StartChecks() {
-  const Time now = services_.context.clock.Now();
+  const Time now = Now();
   for (size_t i = 0; i < probes_.size(); ++i) {
     if (!probes_[i]) continue;
     const int attempt = record_.containers[i].current->attempt;
@@ -89,7 +89,7 @@ Task<> PodWorker::RunCheck(size_t i, int attempt, size_t probe) {
   }
   if (!IsCurrent(i, attempt) || !probes_[i]) co_return;
   TellOfCheck(i, spec, result);
-  if (probes_[i]->Finish(probe, result, services_.context.clock.Now())) {
+  if (probes_[i]->Finish(probe, result, Now())) {
     ReadVerdicts(i);
     if (const ProbeSpec* condemned = probes_[i]->condemned()) Condemn(i, *condemned);
     dirty_ = true;
@@ -121,7 +121,7 @@ void PodWorker::Condemn(size_t i, const ProbeSpec& probe) {
   const bool again =
       info_.restart_policy != RestartPolicy::kNever || info_.containers[i].role == ContainerRole::kSidecar;
   c.current->condemned = true;
-  c.stop = StopOrder{services_.context.clock.Now(),
+  c.stop = StopOrder{Now(),
                      probe.grace.value_or(info_.grace),
                      {},
                      "Container " + info_.containers[i].name + " failed " + NameOf(probe.kind) + " probe" +
@@ -164,7 +164,7 @@ Task<> PodWorker::RunPostStart(size_t i, int attempt) {
   } else {
     c.hook_error = HookFailure(action, info_, info_.containers[i].name, result.output);
     if (!record_.stop) Record(EventType::kWarning, "FailedPostStartHook", "PostStartHook failed", i);
-    if (!c.stop) c.stop = StopOrder{services_.context.clock.Now(), info_.grace, {}, "FailedPostStartHook"};
+    if (!c.stop) c.stop = StopOrder{Now(), info_.grace, {}, "FailedPostStartHook"};
     spdlog::info("postStart failed pod={} container={} error=\"{}\"", key_, info_.containers[i].name, result.output);
   }
   Wake();
@@ -172,7 +172,8 @@ Task<> PodWorker::RunPostStart(size_t i, int attempt) {
 
 Task<> PodWorker::RunPreStop(size_t i, int attempt) {
   const auto self = shared_from_this();
-  const Time now = services_.context.clock.Now();
+  const Time now = Now();
+  const Duration begin = services_.context.clock.Monotonic();
   const std::optional<StopOrder>& order = record_.stop ? record_.stop : record_.containers[i].stop;
   const Duration left = order ? order->kill_at() - now : info_.grace;
   const JsonPtr document = pod_->json();
@@ -184,7 +185,7 @@ Task<> PodWorker::RunPreStop(size_t i, int attempt) {
   }
   if (!IsCurrent(i, attempt)) co_return;  // the container ended first
   // One that took too long is cut off without a word, as upstream.
-  const bool late = services_.context.clock.Now() - now >= left;
+  const bool late = services_.context.clock.Monotonic() - begin >= left;
   if (!result.good() && !late) {
     Record(EventType::kWarning, "FailedPreStopHook", "PreStopHook failed", i);
     spdlog::info("preStop failed pod={} container={} error=\"{}\"", key_, info_.containers[i].name, result.output);

@@ -11,6 +11,9 @@ namespace {
 // How long a failed pull shows as ErrImagePull before it shows as ImagePullBackOff.
 constexpr Duration kShowPullError = std::chrono::seconds(1);
 
+// The end of the current run by today's wall clock.
+Time EndedAt(const ContainerRecord& c) { return c.current->finished_at + c.set_since_end; }
+
 bool Succeeded(const ContainerRecord& c) { return c.current && !c.current->running && c.current->exit_code == 0; }
 bool Ended(const ContainerRecord& c) { return !c.starting && c.current && !c.current->running; }
 
@@ -65,7 +68,7 @@ class Planner {
   void FindStop() {
     stop_ = record_.stop;
     if (pod_.active_deadline == Duration::zero() || !record_.start_time || record_.terminal) return;
-    const Time deadline = *record_.start_time + pod_.active_deadline;
+    const Time deadline = *record_.start_time + record_.set_since_start + pod_.active_deadline;
     if (now_ < deadline) {
       WakeAt(deadline);
     } else if (!stop_) {
@@ -200,8 +203,7 @@ class Planner {
     // Their grace counts from the end of the last main container.
     StopOrder order{Time{}, pod_.grace, {}, {}};
     for (size_t i = 0; i < count(); ++i) {
-      if (role(i) != ContainerRole::kEphemeral && Ended(at(i)))
-        order.since = std::max(order.since, at(i).current->finished_at);
+      if (role(i) != ContainerRole::kEphemeral && Ended(at(i))) order.since = std::max(order.since, EndedAt(at(i)));
     }
     StopEverything(order);
     plan_.finished = NoneAlive();
@@ -322,14 +324,13 @@ class Planner {
 PodPlan PlanPod(const PodInfo& pod, const PodRecord& record, Time now) { return Planner(pod, record, now).Run(); }
 
 Time RestartAllowedAt(const ContainerRecord& record) {
-  const Time finished = record.current->finished_at;
+  const Time finished = EndedAt(record);
   if (record.backoff == Duration::zero() || finished - record.backoff_at > kBackoffReset) return finished;
   return finished + record.backoff;
 }
 
 void NoteRestart(ContainerRecord& record, Time now) {
-  const bool forgotten =
-      record.backoff == Duration::zero() || record.current->finished_at - record.backoff_at > kBackoffReset;
+  const bool forgotten = record.backoff == Duration::zero() || EndedAt(record) - record.backoff_at > kBackoffReset;
   record.backoff = forgotten ? kBackoffBase : std::min(record.backoff * 2, kBackoffMax);
   record.backoff_at = now;
 }
@@ -338,6 +339,17 @@ Duration BackoffAfter(int failures) {
   Duration wait = kBackoffBase;
   for (int i = 1; i < failures && wait < kBackoffMax; ++i) wait *= 2;
   return std::min(wait, kBackoffMax);
+}
+
+void FollowWallClock(PodRecord& record, Duration by) {
+  record.sandbox_retry_at += by;
+  record.set_since_start += by;
+  if (record.stop) record.stop->since += by;
+  for (ContainerRecord& c : record.containers) {
+    if (c.stop) c.stop->since += by;
+    if (c.current && !c.current->running) c.set_since_end += by;
+    for (Time* time : {&c.term_at, &c.obstacle_since, &c.retry_at, &c.backoff_at}) *time += by;
+  }
 }
 
 std::string GoDuration(Duration duration) {

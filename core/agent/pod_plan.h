@@ -95,13 +95,17 @@ struct ContainerRecord {
   bool up() const { return current && current->running && !post_start; }
 
   std::string image_id;
+
+  // How far the wall clock was set since the current run ended, whose times stay as they were told.
+  Duration set_since_end{0};
 };
 
 struct PodRecord {
   std::vector<ContainerRecord> containers;  // parallel to PodInfo::containers
   bool sandbox_ready = false;               // address and volumes are there
   Time sandbox_retry_at{};
-  std::optional<Time> start_time;                 // when the agent accepted the pod
+  std::optional<Time> start_time;                 // when the agent accepted the pod …
+  Duration set_since_start{0};                    // … and how far the wall clock was set since
   std::optional<StopOrder> stop;                  // deletion, eviction, loss of the node
   bool deleting = false;                          // stop comes from deletion: the pod's object will go
   std::string rejected_reason, rejected_message;  // the agent refused the pod at admission
@@ -152,6 +156,10 @@ Time RestartAllowedAt(const ContainerRecord& record);
 void NoteRestart(ContainerRecord& record, Time now);
 // The wait before try `failures + 1` of something that failed: 10 s doubling to 5 min.
 Duration BackoffAfter(int failures);
+
+// The wall clock was set, forward or back: what is due stays due after the same time. Times that the status tells stay
+// as they were.
+void FollowWallClock(PodRecord& record, Duration by);
 
 // "10s", "1m20s", "5m0s": as Go prints durations of whole seconds.
 std::string GoDuration(Duration duration);

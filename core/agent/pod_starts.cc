@@ -79,7 +79,7 @@ void PodWorker::Adopt(const std::vector<ContainerState>& found) {
       }
     }
     run->running = false;  // nobody knows what became of it: a reboot, or a wiped data directory
-    run->finished_at = services_.context.clock.Now();
+    run->finished_at = Now();
     run->exit_code = 255;
     run->reason = "ContainerStatusUnknown";
     run->message = "The container could not be located when the pod was adopted";
@@ -89,6 +89,7 @@ void PodWorker::Adopt(const std::vector<ContainerState>& found) {
 void PodWorker::ApplyExit(size_t i, Run& run, const ContainerState& state) {
   run.running = false;
   run.finished_at = state.finished_at;
+  record_.containers[i].set_since_end = Duration::zero();
   run.exit_code = state.lost ? 255 : state.exit_code;
   run.signal = state.signal;
   run.reason = state.lost             ? "ContainerStatusUnknown"
@@ -103,6 +104,7 @@ void PodWorker::ApplyExit(size_t i, Run& run, const ContainerState& state) {
   const std::string& name = info_.containers[i].name;
   run.message = TerminationMessage(SpecOf(*document, i), info_.containers.size(), place.directory / name,
                                    LogPath(place, name, run.attempt), run.exit_code);
+  if (!state.killed_for.empty()) run.message = state.killed_for;
 }
 
 void PodWorker::OnExit(const ContainerState& state) {
@@ -243,7 +245,7 @@ void PodWorker::Started(size_t i, int attempt, const ContainerState& state) {
 
 void PodWorker::StartFailed(size_t i, int attempt, const Status& why) {
   ContainerRecord& c = record_.containers[i];
-  const Time now = services_.context.clock.Now();
+  const Time now = Now();
   const std::string reason = WaitingReason(why, "RunContainerError");
   if (reason == "RunContainerError") {
     // The container was made and its program would not run: that is a run, which ended at once.
@@ -258,6 +260,7 @@ void PodWorker::StartFailed(size_t i, int attempt, const Status& why) {
     run.reason = "StartError";
     run.message = why.message();
     c.current = run;
+    c.set_since_end = Duration::zero();
     c.obstacle.clear();
     Record(EventType::kWarning, "Failed", "Error: " + why.message(), i);
     return;

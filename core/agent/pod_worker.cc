@@ -22,6 +22,8 @@ constexpr Duration kAbandonGrace = std::chrono::seconds(10);
 // How often emptyDirs with a sizeLimit are measured, and what a pod gets to end when one is too big; as the kubelet's.
 constexpr Duration kMeasureInterval = std::chrono::seconds(10);
 constexpr Duration kEvictionGrace = std::chrono::seconds(1);
+// A difference between the clocks that somebody made, rather than a clock that is steered.
+constexpr Duration kClockSet = std::chrono::milliseconds(500);
 
 // What volumes can show of a pod.
 Json ShownMetadata(const Json& pod) {
@@ -30,6 +32,11 @@ Json ShownMetadata(const Json& pod) {
 
 }  // namespace
 
+EventRecorder& RecorderOf(const AgentServices& services, NodeSite& site) {
+  if (!site.recorder) site.recorder = std::make_unique<EventRecorder>(services.context, "kubelet", site.name);
+  return *site.recorder;
+}
+
 PodWorker::PodWorker(AgentServices& services, std::shared_ptr<NodeSite> site, ObjectPtr pod,
                      std::vector<ContainerState> found)
     : services_(services),
@@ -37,6 +44,7 @@ PodWorker::PodWorker(AgentServices& services, std::shared_ptr<NodeSite> site, Ob
       info_(*pod->json()),
       key_(KeyOf(*pod)),
       pod_(std::move(pod)),
+      wall_ahead_(services_.context.clock.Now().time_since_epoch() - services_.context.clock.Monotonic()),
       sandbox_(services_, *site_, info_) {
   MakeRoom();
   site_->pods.insert(info_.uid);
@@ -50,6 +58,24 @@ void PodWorker::MakeRoom() {
   announced_.resize(containers);
   probes_.resize(containers);
   held_back_.resize(containers);
+}
+
+// Everything that is due is kept in wall-clock time, as the status and the runtimes tell it. When somebody sets that
+// clock, it all moves along, so that a grace period or a probe neither ends early nor waits for an hour.
+Time PodWorker::Now() {
+  const Time now = services_.context.clock.Now();
+  const Duration by = now.time_since_epoch() - services_.context.clock.Monotonic() - wall_ahead_;
+  if (by < kClockSet && by > -kClockSet) return now;
+  wall_ahead_ += by;
+  FollowWallClock(record_, by);
+  for (Time* time : {&wake_at_, &measure_at_, &refresh_at_}) {
+    if (*time != Time::max()) *time += by;
+  }
+  if (status_held_since_) *status_held_since_ += by;
+  for (auto& probes : probes_) {
+    if (probes) probes->FollowWallClock(by);
+  }
+  return now;
 }
 
 PodWorker::~PodWorker() { site_->pods.erase(info_.uid); }
@@ -73,7 +99,7 @@ void PodWorker::OnConfig(const std::string& what) {
 
 void PodWorker::OnSimulation() {
   for (auto& probes : probes_) {
-    if (probes) probes->Kick(services_.context.clock.Now());
+    if (probes) probes->Kick(Now());
   }
   services_.wake(key_);
 }
@@ -100,6 +126,18 @@ bool PodWorker::obstructed() const {
                      [](const auto& c) { return !c.obstacle.empty(); });
 }
 
+bool PodWorker::ending() const {
+  return record_.stop || record_.terminal || !record_.rejected_reason.empty() || gone_ || abandoned_;
+}
+
+bool PodWorker::Evict(std::string message) {
+  if (ending()) return false;
+  Record(EventType::kWarning, "Evicted", message);
+  record_.stop = StopOrder{Now(), std::min(info_.grace, kEvictionGrace), "Evicted", std::move(message)};
+  Wake();
+  return true;
+}
+
 void PodWorker::RetryNow() {
   record_.sandbox_retry_at = Time{};
   for (ContainerRecord& c : record_.containers) c.retry_at = Time{};
@@ -108,7 +146,7 @@ void PodWorker::RetryNow() {
 
 // Deletion, loss of the object and loss of the node become orders to stop.
 void PodWorker::TakeOrders() {
-  const Time now = services_.context.clock.Now();
+  const Time now = Now();
   if (gone_) {
     record_.deleting = true;
     record_.stop = StopOrder{now, Duration::zero(), {}, {}};
@@ -159,7 +197,7 @@ void PodWorker::Look(ObjectPtr pod) {
 Task<ReconcileResult> PodWorker::Sync(ObjectPtr pod) {
   const auto self = shared_from_this();
   ReconcileResult result;
-  const Time begin = services_.context.clock.Now();
+  const Time begin = Now();
   Look(std::move(pod));
   if (!dirty_ && pod_->revision() == synced_revision_ && begin < wake_at_) {
     // Nothing to decide; a probe may be due.
@@ -176,7 +214,7 @@ Task<ReconcileResult> PodWorker::Sync(ObjectPtr pod) {
 
   PodPlan plan;
   for (;;) {
-    plan = PlanPod(info_, record_, services_.context.clock.Now());
+    plan = PlanPod(info_, record_, Now());
     if (plan.actions.empty()) break;
     for (const PodAction& action : plan.actions) co_await Act(action);
   }
@@ -190,8 +228,7 @@ Task<ReconcileResult> PodWorker::Sync(ObjectPtr pod) {
     const Json status = [&] {
       const JsonPtr document = pod_->json();
       const Json* previous = FindPath(*document, "status");
-      return RenderPodStatus(info_, record_, plan, Addresses(), previous ? *previous : Json::object(),
-                             services_.context.clock.Now());
+      return RenderPodStatus(info_, record_, plan, Addresses(), previous ? *previous : Json::object(), Now());
     }();
     const Status written = co_await WriteStatus(status);
     if (!written.ok()) {
@@ -213,7 +250,7 @@ Task<ReconcileResult> PodWorker::Sync(ObjectPtr pod) {
     result.status = co_await FinishDeletion();
     if (!result.status.ok()) dirty_ = true;
   }
-  const Time now = services_.context.clock.Now();
+  const Time now = Now();
   const Time next = std::min(wake_at_, silent ? Time::max() : NextCheckAt());
   if (next != Time::max()) result.requeue_after = std::max(next - now, Duration(1));
   co_return result;
@@ -222,13 +259,20 @@ Task<ReconcileResult> PodWorker::Sync(ObjectPtr pod) {
 // The node's own say before a pod's first start: what the scheduler did not check, for pods that were bound past it.
 void PodWorker::Admit() {
   if (record_.start_time || record_.terminal || gone_ || abandoned_) return;
-  record_.start_time = services_.context.clock.Now();
+  record_.start_time = Now();
+  if (const HostPressure pressure = site_->pressure(); pressure.any()) {
+    const std::string why = PressureRefusal(pressure, pod_->view<EvictionView>());
+    if (!why.empty()) return Reject("Evicted", why);
+  }
   const JsonPtr document = pod_->json();
   if (!WantsHostPorts(*document) || !HostPortTaken(*document, services_.active_pods(*site_, info_.uid))) return;
-  const std::string why = "Predicate NodePorts failed: node(s) didn't have free ports for the requested pod ports";
-  record_.rejected_reason = "NodePorts";
+  Reject("NodePorts", "Predicate NodePorts failed: node(s) didn't have free ports for the requested pod ports");
+}
+
+void PodWorker::Reject(const std::string& reason, const std::string& why) {
+  record_.rejected_reason = reason;
   record_.rejected_message = "Pod was rejected: " + why;
-  Record(EventType::kWarning, record_.rejected_reason, why);
+  Record(EventType::kWarning, reason, why);
 }
 
 Task<> PodWorker::Act(PodAction action) {
@@ -248,7 +292,7 @@ Task<> PodWorker::Act(PodAction action) {
       break;
     case PodAction::Kind::kTerm:
       record_.containers[i].term_sent = true;
-      record_.containers[i].term_at = services_.context.clock.Now();
+      record_.containers[i].term_at = Now();
       if (!record_.containers[i].pre_stop_begun) TellOfKilling(i);
       co_await SignalContainer(i, StopSignalOf(i));
       break;
@@ -287,7 +331,7 @@ Task<> PodWorker::SignalContainer(size_t i, int signal) {
 void PodWorker::PrepareSandbox() {
   if (!site_->addresses) {  // the node is new; its agent calls again when it has its block
     sandbox_failures_ = 1;
-    record_.sandbox_retry_at = services_.context.clock.Now() + kBackoffBase;
+    record_.sandbox_retry_at = Now() + kBackoffBase;
     return;
   }
   const JsonPtr document = pod_->json();
@@ -299,11 +343,11 @@ void PodWorker::PrepareSandbox() {
     sandbox_failures_ = 0;
     if (sandbox_.Follows(*document, "pod")) shown_metadata_ = ShownMetadata(*document);
     limits_ = VolumeLimits(*document, sandbox_.place().volumes);
-    if (!limits_.empty()) measure_at_ = services_.context.clock.Now() + kMeasureInterval;
+    if (!limits_.empty()) measure_at_ = Now() + kMeasureInterval;
     return;
   }
   ++sandbox_failures_;
-  record_.sandbox_retry_at = services_.context.clock.Now() + BackoffAfter(sandbox_failures_);
+  record_.sandbox_retry_at = Now() + BackoffAfter(sandbox_failures_);
   const bool volume = prepared.message().starts_with("MountVolume");
   Record(EventType::kWarning, volume ? "FailedMount" : "FailedCreatePodSandBox", prepared.message());
 }
@@ -311,20 +355,34 @@ void PodWorker::PrepareSandbox() {
 // Volumes that show what has changed are written anew. One whose source is gone stays as it was.
 void PodWorker::FollowVolumes() {
   if (!record_.sandbox_ready || record_.terminal || gone_ || abandoned_) return;
-  if (services_.context.clock.Now() >= sandbox_.renewal()) changed_.insert("tokens");
+  if (Now() >= sandbox_.renewal()) changed_.insert("tokens");
+  if (Now() >= refresh_at_) {
+    changed_.merge(refused_);
+    refused_.clear();
+    refresh_at_ = Time::max();
+  }
   if (changed_.empty()) return;
   const JsonPtr document = pod_->json();
-  const Status refreshed = sandbox_.Refresh(*document, changed_);
-  changed_.clear();
-  if (!refreshed.ok()) Record(EventType::kWarning, "FailedMount", refreshed.message());
+  const std::set<std::string> asked = std::exchange(changed_, {});
+  const Status refreshed = sandbox_.Refresh(*document, asked);
+  if (refreshed.ok()) {
+    if (!refused_.empty()) return;
+    refresh_failures_ = 0;
+    refresh_error_.clear();
+    return;
+  }
+  refused_.insert(asked.begin(), asked.end());
+  refresh_at_ = Now() + BackoffAfter(++refresh_failures_);
+  if (std::exchange(refresh_error_, refreshed.message()) != refreshed.message())
+    Record(EventType::kWarning, "FailedMount", refreshed.message());
 }
 
 // Sees to it that emptyDirs with a limit are measured, and tokens renewed, in time.
 void PodWorker::WatchUsage() {
   if (!record_.sandbox_ready || record_.terminal || record_.stop || gone_ || abandoned_) return;
-  wake_at_ = std::min(wake_at_, sandbox_.renewal());
+  wake_at_ = std::min({wake_at_, sandbox_.renewal(), refresh_at_});
   if (limits_.empty() || measuring_) return;
-  if (services_.context.clock.Now() < measure_at_) {
+  if (Now() < measure_at_) {
     wake_at_ = std::min(wake_at_, measure_at_);
     return;
   }
@@ -337,18 +395,15 @@ Task<> PodWorker::MeasureVolumes() {
   const std::vector<VolumeLimit> limits = limits_;
   const Duration begin = services_.context.clock.Monotonic();
   for (const VolumeLimit& limit : limits) {
-    const int64_t used = co_await MeasureDirectory(limit.path, limit.bytes);
-    if (used <= limit.bytes || record_.stop || record_.terminal || gone_ || abandoned_) continue;
-    const std::string why =
-        "Usage of EmptyDir volume \"" + limit.volume + "\" exceeds the limit \"" + limit.text + "\". ";
-    record_.stop = StopOrder{services_.context.clock.Now(), std::min(info_.grace, kEvictionGrace), "Evicted", why};
-    Record(EventType::kWarning, "Evicted", why);
-    spdlog::info("pod evicted pod={} volume={} limit={}", key_, limit.volume, limit.text);
+    const DirectoryUse used = co_await MeasureDirectory(limit.path, limit.bytes);
+    if (used.bytes <= limit.bytes) continue;
+    if (Evict("Usage of EmptyDir volume \"" + limit.volume + "\" exceeds the limit \"" + limit.text + "\". "))
+      spdlog::info("pod evicted pod={} volume={} limit={}", key_, limit.volume, limit.text);
   }
   measuring_ = false;
   // Big trees are measured less often.
   const Duration took = services_.context.clock.Monotonic() - begin;
-  measure_at_ = services_.context.clock.Now() + std::max<Duration>(kMeasureInterval, took * 100);
+  measure_at_ = Now() + std::max<Duration>(kMeasureInterval, took * 100);
   Wake();
 }
 
@@ -388,7 +443,7 @@ Task<Status> PodWorker::WriteStatus(const Json& status) {
     status_held_since_.reset();
     co_return Status();
   }
-  const Time now = services_.context.clock.Now();
+  const Time now = Now();
   const bool starting =
       std::any_of(record_.containers.begin(), record_.containers.end(), [](const auto& c) { return c.starting; });
   if (starting && !record_.stop) {
@@ -467,7 +522,7 @@ Task<> PodWorker::CleanUp() {
 void PodWorker::Record(EventType type, std::string reason, std::string message, size_t container) {
   if (gone_ || abandoned_) return;
   if (site_->simulated() && type == EventType::kNormal && !services_.options.simulated_events) return;
-  if (!site_->recorder) site_->recorder = std::make_unique<EventRecorder>(services_.context, "kubelet", site_->name);
+  EventRecorder& recorder = RecorderOf(services_, *site_);
   std::string field;
   if (container != SIZE_MAX) {
     const ContainerInfo& info = info_.containers[container];
@@ -477,9 +532,9 @@ void PodWorker::Record(EventType type, std::string reason, std::string message, 
     field = std::string("spec.").append(list).append("{").append(info.name).append("}");
   }
   if (type == EventType::kNormal) {
-    site_->recorder->Normal(*pod_, std::move(reason), std::move(message), std::move(field));
+    recorder.Normal(*pod_, std::move(reason), std::move(message), std::move(field));
   } else {
-    site_->recorder->Warning(*pod_, std::move(reason), std::move(message), std::move(field));
+    recorder.Warning(*pod_, std::move(reason), std::move(message), std::move(field));
   }
 }
 

@@ -42,6 +42,9 @@ class PodWorker : public std::enable_shared_from_this<PodWorker> {
   void OnSimulation();
   // The node is gone: the processes are stopped, nothing is written any more.
   void Abandon();
+  // The node is short of something and this pod has to go: it ends at once, as Failed. False when it is ending already.
+  bool Evict(std::string message);
+  bool ending() const;
   // Something that a start waits for (a ConfigMap, an Image) may be there now.
   void RetryNow();
   bool obstructed() const;
@@ -57,11 +60,13 @@ class PodWorker : public std::enable_shared_from_this<PodWorker> {
 
  private:
   // pod_worker.cc
+  Time Now();
   void Look(ObjectPtr pod);
   void MakeRoom();                                      // for all that is parallel to info_.containers
   const Json& SpecOf(const Json& pod, size_t i) const;  // the container in the pod's document
   void TakeOrders();
   void Admit();
+  void Reject(const std::string& reason, const std::string& why);
   Task<> Act(PodAction action);
   void TellOfKilling(size_t i);
   void PrepareSandbox();
@@ -119,6 +124,7 @@ class PodWorker : public std::enable_shared_from_this<PodWorker> {
   bool dirty_ = true;  // something besides the object changed since the last sync
   uint64_t synced_revision_ = 0;
   Time wake_at_ = Time::max();
+  Duration wall_ahead_;  // wall minus monotonic clock, by which all moments here are
   PodRecord record_;
   PodSandbox sandbox_;
   int sandbox_failures_ = 0;
@@ -134,7 +140,12 @@ class PodWorker : public std::enable_shared_from_this<PodWorker> {
   std::vector<bool> held_back_;                         // simulated containers that are not to become ready
 
   std::set<std::string> changed_;  // what PodSandbox::Refresh is to be told
-  Json shown_metadata_;            // labels and annotations, when volumes show them
+  // What it could not do, and when that is tried again: a disk that was full tells nobody when it has room.
+  std::set<std::string> refused_;
+  Time refresh_at_ = Time::max();
+  int refresh_failures_ = 0;
+  std::string refresh_error_;  // as last told by an event
+  Json shown_metadata_;        // labels and annotations, when volumes show them
   std::vector<VolumeLimit> limits_;
   Time measure_at_ = Time::max();
   bool measuring_ = false;

@@ -242,12 +242,18 @@ Status WriteProjection(const fs::path& directory, const ProjectedFiles& wanted, 
   fs::path fresh = directory / ("..v" + options.stamp);
   for (int n = 1; fs::exists(fs::symlink_status(fresh)); ++n)
     fresh = directory / ("..v" + options.stamp + "." + std::to_string(n));
+  // What did not come to be whole, on a full disk say, must not stay and make it fuller.
+  const auto fail = [&](Status why) {
+    std::error_code ignored;
+    fs::remove_all(fresh, ignored);
+    return why;
+  };
   fs::create_directories(fresh, error);
-  if (error) return Status(Reason::kInvalid, "mkdir " + fresh.string() + ": " + error.message());
+  if (error) return fail(Status(Reason::kInvalid, "mkdir " + fresh.string() + ": " + error.message()));
   std::map<std::string, bool> tops;
   for (const auto& [path, file] : files) {
     const Status written = WriteFile(fresh / path, file.content, file.mode);
-    if (!written.ok()) return written;
+    if (!written.ok()) return fail(written);
     tops[fs::path(path).begin()->string()] = true;
   }
   if (options.group >= 0) GiveToGroup(fresh, options.group);
@@ -256,7 +262,7 @@ Status WriteProjection(const fs::path& directory, const ProjectedFiles& wanted, 
   fs::remove(next, error);
   fs::create_symlink(fresh.filename(), next, error);
   if (!error) fs::rename(next, data, error);
-  if (error) return Status(Reason::kInvalid, "switch " + data.string() + ": " + error.message());
+  if (error) return fail(Status(Reason::kInvalid, "switch " + data.string() + ": " + error.message()));
   for (const auto& [top, unused] : tops) {
     const fs::path link = directory / top;
     if (!fs::exists(fs::symlink_status(link))) fs::create_symlink(fs::path("..data") / top, link, error);

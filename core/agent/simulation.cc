@@ -70,15 +70,17 @@ Result<ContainerSimulation> ParseSimulation(const Json& behaviour) {
   if (FindPath(behaviour, "exitCode")) out.exit_code = static_cast<int>(IntAt(behaviour, "exitCode"));
   if (FindPath(behaviour, "exitAfter") && !out.exit_code) out.exit_code = 0;
   out.stop_exit_code = static_cast<int>(IntAt(behaviour, "stopExitCode", 0));
-  for (const char* field : {"cpu", "memory"}) {
+  for (const char* field : {"cpu", "memory", "storage"}) {
     if (!FindPath(behaviour, field)) continue;
     const Result<Quantity> quantity = Quantity::Parse(StringAt(behaviour, field));
     if (!quantity.ok())
       return Status::BadRequest(std::string(kSimulateKey) + ": " + field +
                                 ": want a quantity such as \"250m\" or \"64Mi\"");
     if (*field == 'c') out.cpu_milli = quantity->milli();
+    if (*field == 's') out.storage_bytes = quantity->value();
     if (*field == 'm') out.memory_bytes = static_cast<uint64_t>(quantity->value());
   }
+  out.processes = static_cast<int>(IntAt(behaviour, "processes", 1));
   out.times = static_cast<int>(IntAt(behaviour, "times", -1));
   return out;
 }

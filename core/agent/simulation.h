@@ -30,6 +30,8 @@ struct ContainerSimulation {
   int stop_exit_code = 0;          // after SIGTERM
   int64_t cpu_milli = 0;           // what it takes, for metrics
   uint64_t memory_bytes = 0;
+  int64_t storage_bytes = 0;  // … and for evictions
+  int processes = 1;
   int times = -1;  // errors and exits happen on the first so many attempts; -1 = on all
 };
 

@@ -31,12 +31,12 @@ bool IsSimulated(const Json& node) {
 }  // namespace
 
 Task<> UsageMeter::Refresh() {
-  const Time begin = clock_.Now();
-  if (sampling_ || (sampled_ && begin - sampled_at_ < kKeptFor)) co_return;
+  if (sampling_ || (sampled_ && clock_.Monotonic() - sampled_mono_ < kKeptFor)) co_return;
   sampling_ = true;
   const std::vector<ContainerReading> usages = co_await process_.Usage();
   sampling_ = false;
   const Time now = clock_.Now();
+  const Duration monotonic = clock_.Monotonic();
   std::unordered_map<std::string, Sample> fresh;
   for (const ContainerReading& usage : usages) {
     Sample sample;
@@ -46,12 +46,13 @@ Task<> UsageMeter::Refresh() {
     const auto before = samples_.find(usage.id);
     // A child that ended without being waited for takes its time along.
     const bool comparable = before != samples_.end() && before->second.cpu <= usage.cpu;
-    sample.window = comparable ? now - sampled_at_ : now - usage.started_at;
+    sample.window = comparable ? monotonic - sampled_mono_ : std::max(now - usage.started_at, kShortestWindow);
     sample.nano_cpu = NanoCpu(comparable ? usage.cpu - before->second.cpu : usage.cpu, sample.window);
     fresh.emplace(usage.id, sample);
   }
   samples_ = std::move(fresh);
   sampled_at_ = now;
+  sampled_mono_ = monotonic;
   sampled_ = true;
 }
 

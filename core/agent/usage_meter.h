@@ -62,6 +62,7 @@ class UsageMeter {
   const WatchCache& cache_;
   ContainerRuntime& process_;
   Time sampled_at_{};
+  Duration sampled_mono_{};  // the same moment, by a clock that nobody sets
   bool sampled_ = false;
   bool sampling_ = false;
   std::unordered_map<std::string, Sample> samples_;  // by container id

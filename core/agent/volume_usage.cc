@@ -31,19 +31,18 @@ std::vector<VolumeLimit> VolumeLimits(const Json& pod, const std::map<std::strin
   return out;
 }
 
-Task<int64_t> MeasureDirectory(fs::path directory, int64_t enough) {
+Task<DirectoryUse> MeasureDirectory(fs::path directory, int64_t enough) {
   const asio::any_io_executor executor = co_await asio::this_coro::executor;
-  int64_t total = 0;
-  int seen = 0;
+  DirectoryUse use;
   std::error_code error;
   fs::recursive_directory_iterator it(directory, fs::directory_options::skip_permission_denied, error);
-  while (!error && it != fs::recursive_directory_iterator() && total <= enough) {
+  while (!error && it != fs::recursive_directory_iterator() && use.bytes <= enough) {
     struct stat info {};
-    if (lstat(it->path().c_str(), &info) == 0) total += static_cast<int64_t>(info.st_blocks) * 512;
+    if (lstat(it->path().c_str(), &info) == 0) use.bytes += static_cast<int64_t>(info.st_blocks) * 512;
     it.increment(error);
-    if (++seen % kEntriesAtOnce == 0) co_await asio::post(executor, kAwait);
+    if (++use.entries % kEntriesAtOnce == 0) co_await asio::post(executor, kAwait);
   }
-  co_return total;
+  co_return use;
 }
 
 }  // namespace wherry

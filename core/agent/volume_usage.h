@@ -20,8 +20,11 @@ struct VolumeLimit {
 // Those of a pod; `places` tells where its volumes are.
 std::vector<VolumeLimit> VolumeLimits(const Json& pod, const std::map<std::string, std::string>& places);
 
-// What a directory takes on its file system, links not followed. Lets others run after every few hundred entries; gives
-// up, with what it has, once `enough` is passed.
-Task<int64_t> MeasureDirectory(std::filesystem::path directory, int64_t enough);
+// What is in a directory takes on its file system, links not followed. Lets others run after every few hundred entries;
+// gives up, with what it has, once `enough` is passed.
+struct DirectoryUse {
+  int64_t bytes = 0, entries = 0;
+};
+Task<DirectoryUse> MeasureDirectory(std::filesystem::path directory, int64_t enough);
 
 }  // namespace wherry

@@ -55,6 +55,8 @@ class ManualClock : public Clock {
   // Moves time forward to the next timer not later than `limit` from now and fires it; false when there is none (time
   // is then moved by nothing).
   bool FireNext(Duration limit);
+  // Somebody sets the wall clock, forward or back: Now() jumps, Monotonic() and timers go on as if nothing were.
+  void SetWallClock(Duration by);
   // Moves time without firing what is later than the new moment. Use through TestCluster::Advance, which settles in
   // between.
   void MoveTo(Time time);

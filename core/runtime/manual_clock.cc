@@ -9,7 +9,8 @@ namespace wherry {
 
 struct ManualClock::Impl {
   Time start;
-  Time now;
+  Time now;            // as if nobody ever set the wall clock
+  Duration set_by{0};  // what Now() is ahead of that
   std::map<std::pair<Time, TimerId>, std::function<void()>> timers;
   std::unordered_map<TimerId, Time> due_of;
   TimerId next_id = 1;
@@ -18,7 +19,7 @@ struct ManualClock::Impl {
 ManualClock::ManualClock(Time start) : impl_(std::make_unique<Impl>()) { impl_->start = impl_->now = start; }
 ManualClock::~ManualClock() = default;
 
-Time ManualClock::Now() const { return impl_->now; }
+Time ManualClock::Now() const { return impl_->now + impl_->set_by; }
 Duration ManualClock::Monotonic() const { return impl_->now - impl_->start; }
 
 Clock::TimerId ManualClock::After(Duration delay, std::function<void()> fn) {
@@ -36,7 +37,11 @@ void ManualClock::Cancel(TimerId id) {
   impl_->due_of.erase(found);
 }
 
-Time ManualClock::NextTimer() const { return impl_->timers.empty() ? Time::max() : impl_->timers.begin()->first.first; }
+Time ManualClock::NextTimer() const {
+  return impl_->timers.empty() ? Time::max() : impl_->timers.begin()->first.first + impl_->set_by;
+}
+
+void ManualClock::SetWallClock(Duration by) { impl_->set_by += by; }
 
 bool ManualClock::FireNext(Duration limit) {
   if (impl_->timers.empty()) return false;
@@ -49,6 +54,6 @@ bool ManualClock::FireNext(Duration limit) {
   return true;
 }
 
-void ManualClock::MoveTo(Time time) { impl_->now = std::max(impl_->now, time); }
+void ManualClock::MoveTo(Time time) { impl_->now = std::max(impl_->now, time - impl_->set_by); }
 
 }  // namespace wherry

@@ -170,6 +170,82 @@ spec:
         self.described("fills", r"Reason:\s+Evicted", r'Usage of EmptyDir volume "cache" exceeds the limit "1Mi"')
         self.kubectl.ok("delete", "pod", "fills")
 
+    def pressure(self):
+        """A node that has declared less memory than its pods take evicts one of them, and says so."""
+        self.apply("""
+apiVersion: v1
+kind: Node
+metadata: {name: small, annotations: {wherry.dev/capacity: '{"memory": "400Mi"}'}}
+""")
+        self.kubectl.ok("wait", "node/small", "--for=condition=Ready", "--timeout=20s")
+        take = "exec python3 -c 'import time; x = b\"x\" * (%d << 20); time.sleep(1000)'"
+        asks = "resources: {requests: {memory: 380Mi}}"
+        self.apply(pod("modest", take % 200, asks, "nodeName: small") + "---" + pod("greedy", take % 150, "", "nodeName: small"))
+        wait_until(lambda: self.status("greedy").get("reason") == "Evicted", "an eviction", 40)
+        self.described("greedy", r"Status:\s+Failed", r"Reason:\s+Evicted",
+                       r"The node was low on resource: memory. Threshold quantity: 100Mi, available: \d+\w*. Container main was "
+                       r"using \d+\w*, request is 0, has larger consumption of memory.", r"Warning\s+Evicted")
+        assert any(c["type"] == "DisruptionTarget" and c["reason"] == "TerminationByKubelet"
+                   for c in self.status("greedy")["conditions"])
+        text = self.kubectl.ok("describe", "node", "small")
+        assert re.search(r"MemoryPressure\s+True.*KubeletHasInsufficientMemory", text), text
+        assert "EvictionThresholdMet" in text and "NodeHasInsufficientMemory" in text, text
+        wait_until(lambda: "node.kubernetes.io/memory-pressure:NoSchedule" in self.kubectl.ok("describe", "node", "small"), "a taint")
+        assert self.status("modest")["phase"] == "Running"
+        assert not [d for _, d in self.server.processes().values() if "greedy" in d]
+        # What asks for nothing is not accepted now; the other nodes are as they were.
+        self.apply(pod("late", "sleep 1000", "", "nodeName: small"))
+        self.described("late", r"Pod was rejected: The node had condition: \[MemoryPressure\]")
+        text = self.kubectl.ok("describe", "node", "node-1")
+        assert re.search(r"MemoryPressure\s+False", text), text
+        self.kubectl.ok("delete", "pod", "modest", "greedy", "late")
+        self.kubectl.ok("delete", "node", "small")
+
+    def fork_bomb(self):
+        """A pod that forks without end takes neither the machine nor its neighbours, and goes when it is deleted."""
+        self.apply(pod("bomb", "f() { f & f & wait; }; while :; do f; done").replace(
+            "metadata: {name: bomb,", "metadata: {name: bomb, annotations: {wherry.dev/max-pids: '60'},"))
+        wait_until(lambda: self.status("bomb").get("containerStatuses"), "it runs")
+        for i in range(3):
+            self.apply(pod(f"calm-{i}", "exit 0", "", "restartPolicy: Never"))
+        for i in range(3):
+            wait_until(lambda: self.status(f"calm-{i}").get("phase") == "Succeeded", "its neighbours run")
+        uid = self.kubectl.get("pod", "bomb")["metadata"]["uid"]
+        assert len([1 for u, _ in self.server.processes().values() if u == uid]) <= 60 or os.geteuid() != 0
+        self.kubectl.ok("delete", "pod", "bomb", "calm-0", "calm-1", "calm-2")
+        assert not [1 for u, _ in self.server.processes().values() if u == uid]
+
+    def log_flood(self):
+        """A pod that writes as fast as it can grows neither the server nor the warden, and the API answers meanwhile."""
+        def rss():
+            total = 0
+            for pid in [self.server.process.pid] + self.server.wardens():
+                with open(f"/proc/{pid}/status") as file:
+                    total += int(re.search(r"VmRSS:\s+(\d+)", file.read()).group(1))
+            return total
+
+        def slowest_of_most():
+            times = []
+            for _ in range(15):
+                begin = time.monotonic()
+                self.kubectl.ok("get", "--raw", "/api/v1/namespaces/default/pods?limit=5")
+                times.append(time.monotonic() - begin)
+            return sorted(times)[10]
+        self.apply(pod("quiet", "sleep 1000"))
+        self.kubectl.ok("wait", "pod/quiet", "--for=condition=Ready", "--timeout=20s")
+        calm, before = slowest_of_most(), rss()
+        self.apply(pod("flood", "exec yes 'a line of some thirty characters'"))
+        self.kubectl.ok("wait", "pod/flood", "--for=condition=Ready", "--timeout=20s")
+        logs = lambda: sum(os.path.getsize(os.path.join(d, f)) for d, _, files in os.walk(os.path.join(self.server.data, "logs"))
+                           for f in files if not os.path.islink(os.path.join(d, f)))
+        wait_until(lambda: logs() > 40 << 20, "a flood", 60)
+        flooded = slowest_of_most()
+        assert flooded < 5 * calm + 0.2, f"{flooded:.3f} s instead of {calm:.3f} s"
+        time.sleep(3)
+        assert rss() - before < 30 << 10, f"{rss()} KiB instead of {before} KiB"
+        assert logs() <= 60 << 20, logs()
+        self.kubectl.ok("delete", "pod", "flood", "quiet")
+
     def manifests(self):
         folder = self.server.manifests
         path = os.path.join(folder, "static.yaml")
@@ -186,7 +262,8 @@ spec:
         os.remove(os.path.join(folder, "broken.yaml"))
 
 
-STORIES = ["readiness", "liveness", "nginx", "exec_probes", "hooks", "last_words", "volumes", "eviction", "manifests"]
+STORIES = ["readiness", "liveness", "nginx", "exec_probes", "hooks", "last_words", "volumes", "eviction", "pressure", "fork_bomb",
+           "log_flood", "manifests"]
 
 
 if __name__ == "__main__":

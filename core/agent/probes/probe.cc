@@ -149,6 +149,14 @@ void ContainerProbes::OnlyReadiness() {
   for (Probe& probe : probes_) probe.over |= probe.spec.kind != ProbeKind::kReadiness;
 }
 
+void ContainerProbes::FollowWallClock(Duration by) {
+  started_at_ += by;
+  for (Probe& probe : probes_) {
+    probe.begun += by;
+    if (probe.due != Time::max()) probe.due += by;
+  }
+}
+
 void ContainerProbes::Kick(Time now) {
   for (Probe& probe : probes_) {
     if (std::exchange(probe.steady, false)) probe.due = now;

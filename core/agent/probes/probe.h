@@ -55,6 +55,8 @@ class ContainerProbes {
   bool Finish(size_t probe, const CheckResult& result, Time now);
   // The pod is ending: only readiness goes on.
   void OnlyReadiness();
+  // The wall clock was set: what is due stays due after the same time.
+  void FollowWallClock(Duration by);
   // Something may have changed for checks that said they were steady.
   void Kick(Time now);
 
@@ -75,7 +77,7 @@ class ContainerProbes {
   void OnStarted(Time now);
 
   std::vector<Probe> probes_;
-  const Time started_at_;
+  Time started_at_;
 };
 
 }  // namespace wherry

@@ -45,6 +45,7 @@ ContainerState ToContainerState(const warden::ProcessState& state) {
   result.signal = state.signal;
   result.lost = state.lost;
   result.oom_killed = state.oom_killed;
+  result.killed_for = state.killed_for;
   result.steered_note = state.note;
   return result;
 }

@@ -150,7 +150,7 @@ std::vector<std::string> MakeCgroups(const Confinement& limits, uint64_t tag, pi
         Write(path + "/" + setting.file2, setting.text2) || Write(path + "/" + setting.file1, setting.text1);
     if (set && Write(path + "/cgroup.procs", std::to_string(pid))) {
       if (fresh) made.push_back(path);
-      Write(path + "/memory.oom.group", "1");
+      if (setting.text2 == memory) Write(path + "/memory.oom.group", "1");
     } else if (fresh) {
       rmdir(path.c_str());
     }
@@ -162,6 +162,17 @@ bool HasMemoryLimit(const std::vector<std::string>& cgroups) {
   return std::any_of(cgroups.begin(), cgroups.end(), [](const std::string& path) {
     return Exists(path + "/memory.max") || Exists(path + "/memory.limit_in_bytes");
   });
+}
+
+bool HasPidsLimit(const std::vector<std::string>& cgroups) {
+  return std::any_of(cgroups.begin(), cgroups.end(), [](const std::string& path) {
+    const std::string most = Read(path + "/pids.max");
+    return !most.empty() && most.compare(0, 3, "max") != 0;
+  });
+}
+
+void JoinCgroups(const std::vector<std::string>& cgroups, pid_t pid) {
+  for (const std::string& path : cgroups) Write(path + "/cgroup.procs", std::to_string(pid));
 }
 
 int64_t OomKills(const std::vector<std::string>& cgroups) {

@@ -22,6 +22,9 @@ const std::string& CgroupBase(const std::string& controller);
 // where they cannot be had.
 std::vector<std::string> MakeCgroups(const Confinement& limits, uint64_t tag, pid_t pid);
 bool HasMemoryLimit(const std::vector<std::string>& cgroups);
+bool HasPidsLimit(const std::vector<std::string>& cgroups);
+// Puts another process of the container there: an exec is not born in them.
+void JoinCgroups(const std::vector<std::string>& cgroups, pid_t pid);
 // How often the kernel killed for lack of memory in them.
 int64_t OomKills(const std::vector<std::string>& cgroups);
 // Bytes in use, without those of files that could be dropped; -1 = no such group.

@@ -34,7 +34,7 @@ struct Confinement {
 
   int64_t memory_limit = 0;  // bytes; 0 = none
   int64_t cpu_limit = 0;     // thousandths of a CPU; 0 = none
-  int64_t pids_limit = 0;    // 0 = none
+  int64_t pids_limit = 0;    // processes and threads; 0 = none
 
   // What the containers of one pod have together, in the sandbox; since kPodVersion. Ids of containers that run.
   bool pause = false;       // no program: holds namespaces for others, the first process of those it makes
@@ -43,10 +43,11 @@ struct Confinement {
 
   bool joins() const { return !shares.empty() || !shares_pids.empty(); }
   bool with_others() const { return pause || joins(); }
-  // What only a warden that knows of confinements can do.
+  // What only a warden that knows of confinements can do. The number of processes is limited for everybody, so that an
+  // older one is not refused for it.
   bool plain() const {
     return mounts.empty() && !sandbox && groups.empty() && !limit_capabilities && !default_system_calls &&
-           memory_limit == 0 && cpu_limit == 0 && pids_limit == 0;
+           memory_limit == 0 && cpu_limit == 0;
   }
 };
 

@@ -25,8 +25,12 @@ constexpr int kExitCodeLost = 255;
 // After this long the end is reported although something still lives: it has its SIGKILL, but sits in the kernel.
 constexpr int64_t kDrainLimitUs = 5'000'000;
 constexpr int64_t kLookAgainUs = 2'000;
-// Between looks at the memory of containers whose limit only we enforce.
-constexpr int64_t kMemoryLookUs = 1'000'000;
+// Between looks at what containers take whose limits only we enforce; and while one may be about to have too many
+// processes.
+constexpr int64_t kLimitsLookUs = 1'000'000;
+constexpr int64_t kUrgentLookUs = 100'000;
+constexpr uint64_t kManyNewTasks = 100;
+constexpr int64_t kFullLookUs = 10'000'000;
 
 int64_t MicrosOf(clockid_t clock) {
   timespec now{};
@@ -79,7 +83,7 @@ struct Containers::Container {
   LogWriter log;
   std::unique_ptr<BindSteering> steering;
   Fd listener;
-  bool memory_watched = false;
+  bool memory_watched = false, pids_watched = false;
   int64_t drain_deadline_us = 0;
   int empty_looks = 0;
 };
@@ -223,7 +227,7 @@ void Containers::Spawn(SpawnRequest request, uint64_t client, SpawnDone done) {
   c.spawn_client = client;
   c.birth = std::move(birth);
   by_pid_[c.birth.pid] = &c;
-  WatchMemory(c);
+  WatchLimits(c);
   SetUpSteering(c);
   for (int i = 0; i < 2; ++i) {
     if (c.birth.log[i].valid()) WatchLog(c, i, std::move(c.birth.log[i]));
@@ -257,11 +261,19 @@ std::string Containers::FindNeighbours(const Confinement& confinement, Neighbour
   return neighbours->pids.valid() ? std::string() : confinement.shares_pids;
 }
 
-// Without a control group the limit is kept by looking, once a second: a program that grows faster is ended late.
-void Containers::WatchMemory(Container& c) {
-  c.memory_watched = c.record.confinement.memory_limit > 0 && !HasMemoryLimit(c.record.cgroups);
-  if (!c.memory_watched) return;
-  if (watched_memory_++ == 0) next_memory_look_us_ = MicrosOf(CLOCK_MONOTONIC) + kMemoryLookUs;
+// Without a control group limits are kept by looking, once a second: a program that grows faster is ended late.
+void Containers::WatchLimits(Container& c) {
+  const Confinement& limits = c.record.confinement;
+  c.memory_watched = limits.memory_limit > 0 && !HasMemoryLimit(c.record.cgroups);
+  c.pids_watched = limits.pids_limit > 0 && !HasPidsLimit(c.record.cgroups);
+  if (!c.memory_watched && !c.pids_watched) return;
+  if (watched_memory_ + watched_pids_ == 0) next_limits_look_us_ = MicrosOf(CLOCK_MONOTONIC) + kLimitsLookUs;
+  watched_memory_ += c.memory_watched ? 1 : 0;
+  watched_pids_ += c.pids_watched ? 1 : 0;
+  const auto pids = static_cast<uint64_t>(limits.pids_limit);
+  if (!c.pids_watched) return;
+  least_pids_limit_ = least_pids_limit_ == 0 ? pids : std::min(least_pids_limit_, pids);
+  calm_tasks_ = 0;  // it may grow at once
 }
 
 void Containers::SetUpSteering(Container& c) {
@@ -520,7 +532,7 @@ void Containers::Adopt(Record record) {
       if (c.logs[i].valid()) poller_.Add(c.logs[i].get(), i == 0 ? Source::kStdout : Source::kStderr, c.serial);
     }
   }
-  WatchMemory(c);
+  WatchLimits(c);
   if (!alive) return MainEnded(c, kExitCodeLost, 0, true);
   SetUpSteering(c);
   poller_.Add(c.pidfd.get(), Source::kAdopted, c.serial);
@@ -604,6 +616,7 @@ void Containers::CheckDraining() {
 
 void Containers::LetGoOfLimits(Container& c) {
   if (std::exchange(c.memory_watched, false)) --watched_memory_;
+  if (std::exchange(c.pids_watched, false)) --watched_pids_;
   stale_cgroups_.insert(stale_cgroups_.end(), c.record.cgroups.begin(), c.record.cgroups.end());
   c.record.cgroups.clear();
   DropStaleCgroups();
@@ -615,18 +628,43 @@ void Containers::DropStaleCgroups() {
                        stale_cgroups_.end());
 }
 
-void Containers::CheckMemory() {
-  next_memory_look_us_ = MicrosOf(CLOCK_MONOTONIC) + kMemoryLookUs;
+// A container cannot have more processes than the machine, nor have grown by more than the machine has: mostly one
+// small file tells that all is well. Others may have gone meanwhile, so that all are counted now and then.
+bool Containers::PidsInDoubt() {
+  if (watched_pids_ == 0) return false;
+  const uint64_t tasks = TasksOfMachine(), before = std::exchange(last_tasks_, tasks);
+  const int64_t now = MicrosOf(CLOCK_MONOTONIC);
+  if (before != 0 && tasks > before + kManyNewTasks) next_limits_look_us_ = now + kUrgentLookUs;
+  if (tasks != 0 && tasks <= least_pids_limit_) return false;
+  if (tasks != 0 && tasks <= calm_tasks_ && now < full_look_us_) return false;
+  full_look_us_ = now + kFullLookUs;
+  return true;
+}
+
+void Containers::CheckLimits() {
+  next_limits_look_us_ = MicrosOf(CLOCK_MONOTONIC) + kLimitsLookUs;
+  if (!PidsInDoubt() && watched_memory_ == 0) return;
+  uint64_t room = UINT64_MAX;  // of the one that is nearest to its limit
   auto used = LookAtTags();
   for (const auto& [id, c] : by_id_) {
-    if (!c->memory_watched || c->phase != Phase::kRunning) continue;
+    if ((!c->memory_watched && !c->pids_watched) || c->phase != Phase::kRunning) continue;
     const TaggedUsage& usage = used[c->record.tag];
-    const auto limit = static_cast<uint64_t>(c->record.confinement.memory_limit);
+    const Confinement& limits = c->record.confinement;
+    const auto pids = static_cast<uint64_t>(limits.pids_limit);
+    if (c->pids_watched && usage.threads <= pids) room = std::min(room, pids - usage.threads);
+    if (c->pids_watched && usage.threads > pids) {
+      c->record.state.killed_for =
+          "it had " + std::to_string(usage.threads) + " processes and threads, its limit is " + std::to_string(pids);
+      Signal(id, SIGKILL);
+      continue;
+    }
     // Resident sets count what programs share as often as they share it.
-    if (usage.memory_bytes <= limit || ProportionalMemory(usage.pids) <= limit) continue;
+    const auto memory = static_cast<uint64_t>(limits.memory_limit);
+    if (!c->memory_watched || usage.memory_bytes <= memory || ProportionalMemory(usage.pids) <= memory) continue;
     c->record.state.oom_killed = true;
     Signal(id, SIGKILL);
   }
+  calm_tasks_ = room == UINT64_MAX ? 0 : last_tasks_ + room / 2;
 }
 
 std::vector<ProcessUsage> Containers::Usage() const {
@@ -643,7 +681,7 @@ std::vector<ProcessUsage> Containers::Usage() const {
 }
 
 void Containers::Tick() {
-  if (watched_memory_ > 0 && MicrosOf(CLOCK_MONOTONIC) >= next_memory_look_us_) CheckMemory();
+  if (watched_memory_ + watched_pids_ > 0 && MicrosOf(CLOCK_MONOTONIC) >= next_limits_look_us_) CheckLimits();
   if (!stale_cgroups_.empty()) DropStaleCgroups();
   taps_.Tick();
   if (!draining_.empty() && MicrosOf(CLOCK_MONOTONIC) >= next_look_us_) CheckDraining();
@@ -652,9 +690,9 @@ void Containers::Tick() {
 int Containers::TimeoutMs() const {
   int64_t next = INT64_MAX;
   if (!draining_.empty()) next = next_look_us_;
-  if (watched_memory_ > 0) next = std::min(next, next_memory_look_us_);
+  if (watched_memory_ + watched_pids_ > 0) next = std::min(next, next_limits_look_us_);
   const int64_t now = MicrosOf(CLOCK_MONOTONIC);
-  if (!stale_cgroups_.empty()) next = std::min(next, now + kMemoryLookUs);
+  if (!stale_cgroups_.empty()) next = std::min(next, now + kLimitsLookUs);
   const int taps = taps_.TimeoutMs();
   if (next == INT64_MAX) return taps;
   const int look = static_cast<int>(std::max<int64_t>(0, (next - now + 999) / 1000));

@@ -6,6 +6,8 @@
 #include <cstring>
 #include <utility>
 
+#include "core/agent/warden/cgroups.h"
+
 namespace wherry::warden {
 
 Execs::Execs(Poller& poller, Inheritance inheritance, Containers& containers, Exited exited)
@@ -63,6 +65,7 @@ void Execs::Start(const ExecRequest& request, std::vector<Fd> stdio, uint64_t cl
   }
   const int error = ForkInto(exec.request, container->tag, inheritance_, joining, &exec.birth);
   if (error != 0) return refuse("RunContainerError", std::string("fork: ") + strerror(error));
+  JoinCgroups(container->cgroups, exec.birth.pid);
   exec.started = std::move(started);
   const uint64_t serial = next_serial_++;
   poller_.Add(exec.birth.status.get(), Source::kExecBirth, serial);

@@ -130,6 +130,7 @@ std::string Encode(const ProcessState& state) {
   out.Bool(state.lost);
   out.Str(state.note);
   out.Bool(state.oom_killed);
+  out.Str(state.killed_for);
   return std::move(out.bytes());
 }
 
@@ -145,6 +146,7 @@ bool Decode(std::string_view bytes, ProcessState* state) {
   state->lost = in.Bool();
   state->note = in.Str();
   state->oom_killed = !in.at_end() && in.Bool();  // appended in version 3
+  if (in.ok() && !in.at_end()) state->killed_for = in.Str();
   return in.ok();
 }
 

@@ -115,6 +115,7 @@ struct ProcessState {
   bool lost = false;
   std::string note;
   bool oom_killed = false;
+  std::string killed_for;
 };
 
 // The plain form of ContainerReading.

@@ -25,8 +25,8 @@ bool ReadSmall(const char* path, char* buffer, size_t size) {
   return true;
 }
 
-// utime, stime, cutime, cstime and rss are fields 14 to 17 and 24 of /proc/PID/stat; the name in parentheses may hold
-// anything.
+// utime, stime, cutime, cstime, num_threads and rss are fields 14 to 17, 20 and 24 of /proc/PID/stat; the name in
+// parentheses may hold anything.
 bool AddProcess(int pid, TaggedUsage* usage) {
   static const uint64_t tick_us = 1'000'000 / static_cast<uint64_t>(sysconf(_SC_CLK_TCK));
   static const auto page = static_cast<uint64_t>(sysconf(_SC_PAGESIZE));
@@ -38,6 +38,7 @@ bool AddProcess(int pid, TaggedUsage* usage) {
   at += 2;
   for (int field = 3; field <= 24; ++field) {
     if (field >= 14 && field <= 17) usage->cpu_us += strtoull(at, nullptr, 10) * tick_us;
+    if (field == 20) usage->threads += static_cast<uint32_t>(strtoul(at, nullptr, 10));
     if (field == 24) usage->memory_bytes += strtoull(at, nullptr, 10) * page;
     at = strchr(at, ' ');
     if (at == nullptr) return field >= 24;
@@ -64,6 +65,13 @@ std::unordered_map<uint64_t, TaggedUsage> LookAtTags() {
   }
   closedir(dir);
   return found;
+}
+
+uint64_t TasksOfMachine() {
+  char text[128];
+  // "0.12 0.10 0.09 3/1234 5678": running/existing.
+  const char* slash = ReadSmall("/proc/loadavg", text, sizeof(text)) ? strchr(text, '/') : nullptr;
+  return slash == nullptr ? 0 : strtoull(slash + 1, nullptr, 10);
 }
 
 uint64_t ProportionalMemory(const std::vector<int>& pids) {

@@ -13,7 +13,7 @@ AgentCluster::AgentCluster(std::function<void(AgentOptions&)> adjust)
   REQUIRE(mkdtemp(pattern.data()) != nullptr);
   data_dir = pattern;
   options.data_dir = pattern;
-  options.pressure = {0, 0, 2};
+  options.read_machine = [this] { return machine; };
   if (adjust) adjust(options);
   StartAgents();
 }

@@ -38,6 +38,7 @@ struct AgentCluster {
   SimulatedRuntime processes;
   SimulatedRuntime simulated;
   AgentOptions options;
+  SignalReadings machine;  // what it has left; at first nobody knows, so there is no pressure
   std::unique_ptr<NodeAgentPool> pool;
 };
 

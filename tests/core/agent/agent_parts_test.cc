@@ -648,6 +648,14 @@ TEST_CASE("simulated behaviour") {
   const Json broken = {{"metadata", {{"annotations", {{"wherry.dev/simulate", "nonsense"}}}}}};
   CHECK_FALSE(SimulationFor(SimulationAsked(node), SimulationAsked(broken), "a").ok());
   CHECK_FALSE(ParseSimulation(Json::parse(R"json({"exitAfter":"soon"})json")).ok());
+  const ContainerSimulation takes =
+      *ParseSimulation(Json::parse(R"json({"cpu":"250m","memory":"1Mi","storage":"2Mi","processes":3})json"));
+  CHECK(takes.cpu_milli == 250);
+  CHECK(takes.memory_bytes == 1 << 20);
+  CHECK(takes.storage_bytes == 2 << 20);
+  CHECK(takes.processes == 3);
+  CHECK(ParseSimulation(Json::object())->processes == 1);
+  CHECK_FALSE(ParseSimulation(Json::parse(R"json({"storage":"much"})json")).ok());
 }
 
 TEST_CASE("heartbeats share one timer") {

@@ -206,6 +206,28 @@ TEST_CASE("whom a container asks for names") {
   }
 }
 
+TEST_CASE("limits, and whose number of processes counts") {
+  struct Case {
+    const char* annotation;  // of the pod; null = none
+    int64_t server;
+    int64_t limit;  // -1 = refused
+  };
+  const Case cases[] = {{nullptr, 4096, 4096}, {nullptr, 0, 0}, {"64", 4096, 64}, {"64", 0, 64},  {"-1", 4096, 0},
+                        {"0", 4096, 0},        {"many", 9, -1}, {"-2", 9, -1},    {"64 ", 9, -1}, {"", 9, -1}};
+  for (const Case& c : cases) {
+    INFO((c.annotation ? c.annotation : "none"));
+    Json pod = PodOf("", "");
+    pod["spec"]["containers"][0]["resources"]["limits"] = {{"cpu", "250m"}, {"memory", "1Mi"}};
+    if (c.annotation) pod["metadata"]["annotations"][std::string(kMaxPidsKey)] = c.annotation;
+    warden::Confinement confinement;
+    const Status planned = PlanLimits(pod, ContainerAt(pod, 0), c.server, confinement);
+    CHECK(planned.ok() == (c.limit >= 0));
+    if (c.limit >= 0) CHECK(confinement.pids_limit == c.limit);
+    CHECK(confinement.cpu_limit == 250);
+    CHECK(confinement.memory_limit == 1 << 20);
+  }
+}
+
 TEST_CASE("mounts come in order, and projections are read-only") {
   Json pod = PodOf("", "");
   pod["spec"]["volumes"] = Json::parse(R"json([{"name":"c","configMap":{"name":"x"}},{"name":"e","emptyDir":{}},

@@ -91,6 +91,7 @@ TEST_CASE("states come out as they went in") {
   state.lost = true;
   state.note = "n";
   state.oom_killed = true;
+  state.killed_for = "k";
   std::vector<ProcessState> states;
   REQUIRE(Decode(Encode(std::vector<ProcessState>{state, state}), &states));
   REQUIRE(states.size() == 2);
@@ -104,6 +105,12 @@ TEST_CASE("states come out as they went in") {
   CHECK(states[1].lost);
   CHECK(states[1].note == "n");
   CHECK(states[1].oom_killed);
+  CHECK(states[1].killed_for == "k");
+  const std::string before = Encode(state).substr(0, Encode(state).size() - 5);  // of a version without the last field
+  ProcessState old;
+  REQUIRE(Decode(before, &old));
+  CHECK(old.oom_killed);
+  CHECK(old.killed_for.empty());
 }
 
 TEST_CASE("usages come out as they went in") {
