@@ -41,7 +41,7 @@ TEST_CASE("every kind is what API clients know it by") {
   // plural.group, Kind, short name, flags: n(amespaced) s(tatus) g(eneration) c(reate on update) u(nconditional
   // update), subresources.
   const char* const expected[] = {
-      "pods Pod po nsu status,binding,eviction,log,exec,attach,portforward",
+      "pods Pod po nsu status,binding,eviction,log,exec,attach,portforward,ephemeralcontainers",
       "namespaces Namespace ns su status,finalize",
       "nodes Node no su status,proxy",
       "configmaps ConfigMap cm nu ",
