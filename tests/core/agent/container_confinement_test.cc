@@ -220,7 +220,7 @@ TEST_CASE("limits, and whose number of processes counts") {
     pod["spec"]["containers"][0]["resources"]["limits"] = {{"cpu", "250m"}, {"memory", "1Mi"}};
     if (c.annotation) pod["metadata"]["annotations"][std::string(kMaxPidsKey)] = c.annotation;
     warden::Confinement confinement;
-    const Status planned = PlanLimits(pod, ContainerAt(pod, 0), c.server, confinement);
+    const Status planned = PlanLimits(pod, pod["spec"]["containers"][0], c.server, confinement);
     CHECK(planned.ok() == (c.limit >= 0));
     if (c.limit >= 0) CHECK(confinement.pids_limit == c.limit);
     CHECK(confinement.cpu_limit == 250);
