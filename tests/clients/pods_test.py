@@ -5,6 +5,7 @@ a directory. Run with every kubectl there is.
 """
 
 import os
+import re
 import sys
 import tempfile
 import time

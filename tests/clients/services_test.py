@@ -11,7 +11,6 @@ import socket
 import struct
 import sys
 import threading
-import time
 
 from wherry_server import Kubectl, Server, kubectls, wait_until
 

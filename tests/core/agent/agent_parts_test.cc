@@ -642,8 +642,10 @@ TEST_CASE("simulated behaviour") {
       {"metadata",
        {{"annotations",
          {{"wherry.dev/simulate", R"json({"startLatency":"2s","containers":{"b":{"exitCode":5}}})json"}}}}}};
-  CHECK(*SimulationFor(SimulationAsked(node), SimulationAsked(pod), "a") == Json::parse(R"json({"startLatency":"2s","exitCode":1})json"));
-  CHECK(*SimulationFor(SimulationAsked(node), SimulationAsked(pod), "b") == Json::parse(R"json({"startLatency":"2s","exitCode":5})json"));
+  CHECK(*SimulationFor(SimulationAsked(node), SimulationAsked(pod), "a") ==
+        Json::parse(R"json({"startLatency":"2s","exitCode":1})json"));
+  CHECK(*SimulationFor(SimulationAsked(node), SimulationAsked(pod), "b") ==
+        Json::parse(R"json({"startLatency":"2s","exitCode":5})json"));
   CHECK(SimulationFor(SimulationAsked(), SimulationAsked(Json::object()), "a")->is_null());
   const Json broken = {{"metadata", {{"annotations", {{"wherry.dev/simulate", "nonsense"}}}}}};
   CHECK_FALSE(SimulationFor(SimulationAsked(node), SimulationAsked(broken), "a").ok());
