@@ -11,7 +11,7 @@ import sys
 import tempfile
 import urllib.request
 
-from wherry_server import Kubectl, Server, empty_cgroups, kubectls, wait_until
+from wherry_server import Kubectl, Server, empty_cgroups, kubectls, wait_for_cgroups, wait_until
 
 NOBODY = 65534
 
@@ -176,7 +176,7 @@ def run(version, program, server, user):
     kubectl.ok("delete", "deployment/web", "pod/hungry", "pod/reader-host", "pod/reader-sandbox", "--wait=true")
     wait_until(lambda: not kubectl.get("pods")["items"], "all pods are gone")
     wait_until(lambda: not server.processes(), "no process is left")
-    wait_until(lambda: empty_cgroups() <= before, "no control group is left")
+    wait_for_cgroups(before)
     left = os.listdir(os.path.join(server.data, "pods"))
     assert not left, left
     print(f"ok: kubectl {version}, {user}")

@@ -164,6 +164,16 @@ def empty_cgroups():
     return found
 
 
+def wait_for_cgroups(before):
+    """Until of the groups that are empty now and were not `before` none has stayed so. Those of other servers come and go."""
+    left = empty_cgroups() - before
+
+    def gone():
+        left.intersection_update(empty_cgroups())
+        return not left
+    wait_until(gone, "no control group is left")
+
+
 class Kubectl:
     """A kubectl against one server, without a trace in the home directory."""
 
