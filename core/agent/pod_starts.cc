@@ -170,13 +170,15 @@ Task<Status> PodWorker::EnsurePause() {
   if (!pause_.empty()) co_return Status();
   ContainerSpec spec = PauseSpec(*pod_->json(), sandbox_.place(), next_pause_++);
   const std::string id = spec.id;
-  in_runtime_.insert(id);
   const Result<ContainerState> started = co_await site_->runtime->Start(std::move(spec));
   if (!started.ok()) {
-    in_runtime_.erase(id);
     co_return ContainerRefusal(WaitingReason(started.status(), "CreateContainerError"), started.status().message());
   }
+  in_runtime_.insert(id);  // not before: a sync beside us would take it for one that ended
   if (started->running && ended_pause_ != id) pause_ = id;
+  if (pause_.empty()) {
+    co_return ContainerRefusal("CreateContainerError", "the process that holds the pod's namespaces has ended");
+  }
   co_return Status();
 }
 
