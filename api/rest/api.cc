@@ -67,6 +67,14 @@ bool IsObject(const Kind& kind, const std::string& subresource) {
   return subresource.empty() || subresource == "status" || kind.FindPart(subresource) != nullptr;
 }
 
+// The authentication.k8s.io/v1 UserInfo of who asks.
+Json UserInfo(const Identity& identity) {
+  Json info = {{"username", identity.user}, {"groups", identity.groups}};
+  if (!identity.uid.empty()) info["uid"] = identity.uid;
+  if (!identity.extra.empty()) info["extra"] = identity.extra;
+  return info;
+}
+
 }  // namespace
 
 Status WrongMethod() {
@@ -98,13 +106,32 @@ Status Api::Authenticate(const Request& request, Identity& identity) const {
   const std::string_view header = request.header("Authorization");
   constexpr std::string_view kBearer = "Bearer ";
   if (header.size() > kBearer.size() && http::EqualsIgnoreCase(header.substr(0, kBearer.size()), kBearer)) {
-    auto found = options_.tokens.find(std::string(header.substr(kBearer.size())));
-    if (found != options_.tokens.end()) {
-      identity = found->second;
+    Result<Bearer> bearer =
+        JudgeToken(std::string(header.substr(kBearer.size())), {std::string(ServiceAccountTokens::kIssuer)});
+    if (bearer.ok()) {
+      identity = std::move(bearer->identity);
       return {};
     }
   }
   return Status(Reason::kUnauthorized, "Unauthorized");
+}
+
+Result<Bearer> Api::JudgeToken(const std::string& token, const std::vector<std::string>& audiences) const {
+  const std::string own(ServiceAccountTokens::kIssuer);
+  const auto found = options_.tokens.find(token);
+  if (found != options_.tokens.end() && std::find(audiences.begin(), audiences.end(), own) != audiences.end())
+    return Bearer{found->second, {own}};
+  if (!options_.service_accounts) return Status(Reason::kUnauthorized, "invalid bearer token");
+  return options_.service_accounts->Verify(token, audiences);
+}
+
+Json Api::ReviewToken(const Json& review) const {
+  std::vector<std::string> audiences;
+  for (const Json& audience : ListAt(review, "spec.audiences")) audiences.push_back(audience.get<std::string>());
+  if (audiences.empty()) audiences.emplace_back(ServiceAccountTokens::kIssuer);
+  const Result<Bearer> bearer = JudgeToken(StringAt(review, "spec.token"), audiences);
+  if (!bearer.ok()) return {{"authenticated", false}, {"error", bearer.status().message()}};
+  return {{"authenticated", true}, {"user", UserInfo(bearer->identity)}, {"audiences", bearer->audiences}};
 }
 
 Task<> Api::Handle(http::ExchangePtr exchange) {
@@ -236,21 +263,16 @@ Task<> Api::PostVirtual(http::ExchangePtr exchange, std::string group, std::stri
     co_return RespondDone(*exchange);
   }
   if (!answer.contains("metadata")) answer["metadata"] = {{"creationTimestamp", nullptr}};
-  const Json user = {{"username", identity.user}, {"groups", identity.groups}};
   const std::string& name = kind->gvk.kind;
   if (name == "SelfSubjectReview") {
-    answer["status"] = {{"userInfo", user}};
+    answer["status"] = {{"userInfo", UserInfo(identity)}};
   } else if (name == "SelfSubjectRulesReview") {
     const Json all = Json::array({"*"});
     answer["status"] = {{"resourceRules", Json::array({{{"verbs", all}, {"apiGroups", all}, {"resources", all}}})},
                         {"nonResourceRules", Json::array({{{"verbs", all}, {"nonResourceURLs", all}}})},
                         {"incomplete", false}};
   } else if (name == "TokenReview") {
-    auto found = options_.tokens.find(StringAt(answer, "spec.token"));
-    answer["status"] = {{"authenticated", found != options_.tokens.end()}};
-    if (found != options_.tokens.end()) {
-      answer["status"]["user"] = {{"username", found->second.user}, {"groups", found->second.groups}};
-    }
+    answer["status"] = ReviewToken(answer);
   } else {
     // Access reviews: whoever is authenticated may.
     answer["status"] = {{"allowed", true}, {"reason", "every authenticated user may do everything"}};

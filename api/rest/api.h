@@ -8,6 +8,7 @@
 
 #include "api/rest/call.h"
 #include "api/rest/list.h"
+#include "api/rest/service_account_tokens.h"
 #include "core/registry/registry.h"
 
 namespace wherry {
@@ -17,7 +18,9 @@ using SubresourceHandler = std::function<Task<>(std::shared_ptr<Call>)>;
 
 struct ApiOptions {
   std::map<std::string, Identity> tokens;  // bearer tokens and whom they stand for
-  std::string server_address;              // "127.0.0.1:6443", told in GET /api
+  // Judges all other bearer tokens; outlives the Api. Null = there are no others.
+  const ServiceAccountTokens* service_accounts = nullptr;
+  std::string server_address;  // "127.0.0.1:6443", told in GET /api
   std::string version = "0.1.0";
 };
 
@@ -65,6 +68,8 @@ class Api {
   const Document* FindDocument(const http::Request& request);          // null when unknown
   Json MakeDocument(const std::vector<std::string_view>& path) const;  // likewise
   Status Authenticate(const http::Request& request, Identity& identity) const;
+  Result<Bearer> JudgeToken(const std::string& token, const std::vector<std::string>& audiences) const;
+  Json ReviewToken(const Json& review) const;  // the status of a TokenReview
 
   Registry& registry_;
   asio::any_io_executor executor_;
@@ -78,5 +83,7 @@ class Api {
 
 // The subresources that are nothing but an edit of the object: scale, binding, eviction, finalize.
 void AddBuiltInSubresources(Api& api, Registry& registry);
+// serviceaccounts/token. `tokens` outlives the Api.
+void AddTokenRequests(Api& api, Registry& registry, ServiceAccountTokens& tokens);
 
 }  // namespace wherry

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <map>
 #include <optional>
 #include <string>
 #include <vector>
@@ -16,6 +17,8 @@ namespace wherry {
 struct Identity {
   std::string user;
   std::vector<std::string> groups;
+  std::string uid = {};                                        // of a service account
+  std::map<std::string, std::vector<std::string>> extra = {};  // what else is known: the pod that speaks …
 };
 
 // What form the answer is to have (content negotiation, API-CONTRACT §5).

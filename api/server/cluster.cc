@@ -152,6 +152,7 @@ struct Cluster::State {
   std::unique_ptr<ProcessRuntime> processes;
   std::unique_ptr<ControlPlane> plane;
   std::unique_ptr<ManifestFolder> manifests;
+  std::unique_ptr<ServiceAccountTokens> tokens;
   std::unique_ptr<Api> api;
   std::unique_ptr<http::Server> server;
   std::function<void()> on_ready;
@@ -169,6 +170,8 @@ struct Cluster::State {
   Task<> End();
   void WatchNodes();
   bool NodesReady() const;
+  Result<std::string> TokenOfPod(const std::string& ns, const std::string& account, const std::string& audience,
+                                 int64_t seconds, const Json& pod);
 };
 
 bool Cluster::State::NodesReady() const {
@@ -197,6 +200,20 @@ void Cluster::State::WatchNodes() {
     if (!ready) asio::post(io, check);
   });
   asio::post(io, check);
+}
+
+// What a projected volume of the pod shows: bound to the pod, as the kubelet asks for it.
+Result<std::string> Cluster::State::TokenOfPod(const std::string& ns, const std::string& account,
+                                               const std::string& audience, int64_t seconds, const Json& pod) {
+  TokenSpec spec;
+  spec.ns = ns;
+  spec.account = account;
+  if (!audience.empty()) spec.audiences.push_back(audience);
+  spec.seconds = seconds;
+  spec.bound = {"Pod", StringAt(pod, "metadata.name"), StringAt(pod, "metadata.uid")};
+  Result<IssuedToken> issued = tokens->Issue(spec);
+  if (!issued.ok()) return Status(issued.status().reason(), "failed to fetch token: " + issued.status().message());
+  return std::move(issued->token);
 }
 
 Task<> Cluster::State::Begin() {
@@ -395,6 +412,12 @@ Result<std::unique_ptr<Cluster>> Cluster::Open(ClusterOptions options) {
   plane.ca_certificate = state->pki.authority.certificate;
   plane.agent.service_host = options.address;
 
+  Result<std::shared_ptr<const http::JwtKey>> signing = http::JwtKey::FromPem(state->pki.signing_key);
+  if (!signing.ok()) return signing.status();
+  plane.agent.tokens = [self](const std::string& ns, const std::string& account, const std::string& audience,
+                              int64_t seconds,
+                              const Json& pod) { return self->TokenOfPod(ns, account, audience, seconds, pod); };
+
   // The store's lock comes before the warden's connection: only one server may speak for a directory.
   if (!options.simulated)
     plane.processes = [self] {
@@ -408,10 +431,15 @@ Result<std::unique_ptr<Cluster>> Cluster::Open(ClusterOptions options) {
   if (!opened.ok()) return opened.status();
   state->plane = std::move(*opened);
 
+  Registry& registry = state->plane->registry();
+  state->tokens = std::make_unique<ServiceAccountTokens>(registry, std::move(*signing));
+
   ApiOptions api;
+  api.service_accounts = state->tokens.get();
   api.server_address = options.address + ":" + std::to_string(self->server->port());
-  state->api = std::make_unique<Api>(state->plane->registry(), state->io.get_executor(), std::move(api));
-  AddBuiltInSubresources(*state->api, state->plane->registry());
+  state->api = std::make_unique<Api>(registry, state->io.get_executor(), std::move(api));
+  AddBuiltInSubresources(*state->api, registry);
+  AddTokenRequests(*state->api, registry, *state->tokens);
   AddLogHandler(*state->api, *state->plane);
   AddStreamHandlers(*state->api, *state->plane, state->io.get_executor(), *state->clock);
   AddMetricsHandlers(*state->api, *state->plane);

@@ -8,8 +8,11 @@ import json
 import os
 import re
 import socket
+import ssl
 import sys
 import tempfile
+import urllib.error
+import urllib.request
 
 from pod_story import Story, pod, tell
 from wherry_server import wait_until
@@ -125,7 +128,7 @@ class Configuration(Story):
         self.delete("lacks")
 
     def projections(self):
-        """Several sources in one volume: keys, fields and resources. This cluster has no tokens to give, and says so."""
+        """Several sources in one volume: keys, fields and resources."""
         self.sources()
         out = self.reads(
             "mixes", "cd /all; ls; cat conf/colour; echo; cat user; echo; cat labels; echo; cat limit; echo",
@@ -135,9 +138,47 @@ class Configuration(Story):
       {downwardAPI: {items: [{path: labels, fieldRef: {fieldPath: metadata.labels}},
         {path: limit, resourceFieldRef: {containerName: main, resource: limits.cpu, divisor: 1m}}]}}]}}""")
         assert out == 'conf\nlabels\nlimit\nuser\nblue\nme\napp="mixes"\n250\n', out
-        self.apply(pod("token", "true", "", "", "{name: v, projected: {sources: [{serviceAccountToken: {path: api}}]}}"))
-        self.described("token", 'FailedMount.*"v" : this cluster issues no service account tokens')
-        self.delete("token")
+
+    def tokens(self):
+        """A pod speaks with the API by its token, as its account; when the pod is gone, nobody does. Other audiences are no use there."""
+        self.kubectl.ok("create", "serviceaccount", "robot")
+        for level in CLASSES:
+            self.apply(pod("speaks", "exec sleep 1000", "volumeMounts: [{name: t, mountPath: /var/run/tokens}]",
+                           f"runtimeClassName: {level}\n  serviceAccountName: robot", """
+    {name: t, projected: {sources: [{serviceAccountToken: {path: api, expirationSeconds: 600}},
+      {serviceAccountToken: {path: vault, audience: vault}},
+      {configMap: {name: kube-root-ca.crt, items: [{key: ca.crt, path: ca.crt}]}}]}}"""))
+            self.kubectl.ok("wait", "--for=condition=Ready", "pod/speaks", "--timeout=20s")
+            uid = self.kubectl.get("pod", "speaks")["metadata"]["uid"]
+            folder, token, vault = self.kubectl.ok("exec", "speaks", "--", "sh", "-c", """
+                cd /var/run/tokens; ls | tr '\\n' ' '; echo; cat api; echo; cat vault""").splitlines()
+            assert folder == "api ca.crt vault ", folder
+            # With the authority that the pod was given, and no client certificate.
+            authority = self.kubectl.ok("exec", "speaks", "--", "cat", "/var/run/tokens/ca.crt")
+            status, who = self.ask(authority, token)
+            assert status == 201, who
+            user = who["status"]["userInfo"]
+            assert user["username"] == "system:serviceaccount:default:robot", user
+            assert user["groups"] == ["system:serviceaccounts", "system:serviceaccounts:default", "system:authenticated"], user
+            assert user["extra"]["authentication.kubernetes.io/pod-uid"] == [uid], user
+            assert self.ask(authority, vault)[0] == 401
+            assert self.ask(authority, token[:-4] + "AAAA")[0] == 401
+            self.delete("speaks")
+            assert self.ask(authority, token)[0] == 401
+        self.kubectl.ok("delete", "serviceaccount", "robot")
+
+    def ask(self, authority, token):
+        """Who the API says the bearer of a token is: the status and the answer."""
+        request = urllib.request.Request(
+            f"https://127.0.0.1:{self.server.port}/apis/authentication.k8s.io/v1/selfsubjectreviews", b"{}",
+            {"Authorization": "Bearer " + token, "Content-Type": "application/json"})
+        opener = urllib.request.build_opener(
+            urllib.request.ProxyHandler({}), urllib.request.HTTPSHandler(context=ssl.create_default_context(cadata=authority)))
+        try:
+            with opener.open(request, timeout=20) as answer:
+                return answer.status, json.load(answer)
+        except urllib.error.HTTPError as error:
+            return error.code, json.load(error)
 
     def scratch(self):
         """emptyDirs are shared by the containers of a pod, outlive their restarts and not the pod; in memory when asked."""
@@ -230,7 +271,7 @@ class Configuration(Story):
         self.delete("shown")
 
 
-STORIES = ["variables", "files", "projections", "scratch", "places", "updates", "labels"]
+STORIES = ["variables", "files", "projections", "tokens", "scratch", "places", "updates", "labels"]
 
 
 if __name__ == "__main__":

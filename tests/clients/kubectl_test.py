@@ -216,6 +216,9 @@ NEWER = [
     (["delete", "cronjob", "yearly"], None, 0, r'cronjob.batch "yearly" deleted'),
     (["wait", "--for=delete", "pod", "-l", "job-name=now", "--timeout=20s"], None, None, r""),
     (["auth", "can-i", "create", "pods"], None, 0, r"^yes$"),
+    (["create", "token", "default"], None, 0, r"^[\w-]+\.[\w-]+\.[\w-]{86}$"),
+    (["create", "token", "default", "--duration=1m"], None, 1, r"may not specify a duration less than 10 minutes"),
+    (["create", "token", "nobody"], None, 1, r'serviceaccounts "nobody" not found'),
     (["get", "node", "node-1", "--subresource=status", "-o", "name"], None, 0, r"node/node-1"),
 ]
 
@@ -253,6 +256,17 @@ def watch_survives(kubectl):
     return [] if "configmap/w1\nconfigmap/w2" in out else [f"get --watch showed {out!r}"]
 
 
+def token_speaks(kubectl, server):
+    """What `create token` prints speaks as the account, without a client certificate; changed, it does not."""
+    token = kubectl.ok("create", "token", "default").strip()
+    bare = ["--kubeconfig", "/dev/null", "--server", f"https://127.0.0.1:{server.port}", "--insecure-skip-tls-verify"]
+    status, out, err = kubectl(*bare, "--token", token, "auth", "whoami", "-o", "jsonpath={.status.userInfo.username}")
+    if status != 0 or out != "system:serviceaccount:default:default":
+        return [f"auth whoami with a token: {status} {out}{err}"]
+    status, out, err = kubectl(*bare, "--token", token[:-4] + "AAAA", "get", "pods")
+    return [] if status == 1 and "Unauthorized" in err else [f"get pods with a changed token: {status} {out}{err}"]
+
+
 def no_processes(server):
     try:
         wait_until(lambda: not server.processes(), "processes of deleted pods to end")
@@ -274,7 +288,11 @@ def main():
         with Server(sys.argv[1]) as server:
             kubectl = Kubectl(program, server)
             failures = run_table(kubectl, rows) + watch_survives(kubectl) + no_processes(server)
-        print(f"kubectl {version}: {len(rows) + 2 - len(failures)} of {len(rows) + 2} checks hold")
+            checks = len(rows) + 2
+            if not version.startswith("v1.20."):
+                failures += token_speaks(kubectl, server)
+                checks += 1
+        print(f"kubectl {version}: {checks - len(failures)} of {checks} checks hold")
         for failure in failures:
             print("  " + failure.replace("\n", "\n    "))
         failed = failed or bool(failures)

@@ -2,6 +2,8 @@
 
 #include <asio/co_spawn.hpp>
 
+#include "api/http/pki.h"
+
 namespace wherry {
 
 // An exchange whose connection is the test: what the handler sends is kept.
@@ -123,11 +125,18 @@ bool WatchStream::streamed() const { return exchange_->streamed_; }
 Answer WatchStream::refusal() const { return exchange_->answer_; }
 
 ApiCluster::ApiCluster() {
+  const Result<std::string> pem = http::MakeSigningKey();
+  REQUIRE(pem.ok());
+  Result<std::shared_ptr<const http::JwtKey>> key = http::JwtKey::FromPem(*pem);
+  REQUIRE(key.ok());
+  tokens_ = std::make_unique<ServiceAccountTokens>(cluster_.registry(), std::move(*key));
   ApiOptions options;
+  options.service_accounts = tokens_.get();
   options.server_address = "127.0.0.1:6443";
   options.tokens["secret"] = Identity{"alice", {"system:masters", "system:authenticated"}};
   api_ = std::make_unique<Api>(cluster_.registry(), cluster_.io().get_executor(), std::move(options));
   AddBuiltInSubresources(*api_, cluster_.registry());
+  AddTokenRequests(*api_, cluster_.registry(), *tokens_);
   api_->AddReadyCheck("ping", [] { return true; });
 }
 
@@ -172,6 +181,13 @@ Answer ApiCluster::Send(std::string_view method, std::string_view target, const 
 
 Answer ApiCluster::SendAnonymous(std::string_view method, std::string_view target, const http::HeaderList& headers) {
   auto exchange = Start(method, target, headers, {}, false);
+  REQUIRE(exchange->answered_);
+  return exchange->answer_;
+}
+
+Answer ApiCluster::SendAs(const std::string& token, std::string_view method, std::string_view target,
+                          std::string body) {
+  auto exchange = Start(method, target, {{"Authorization", "Bearer " + token}}, std::move(body), false);
   REQUIRE(exchange->answered_);
   return exchange->answer_;
 }

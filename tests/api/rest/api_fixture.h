@@ -70,6 +70,7 @@ class ApiCluster {
     return Send(method, target, std::string(body), headers);
   }
   Answer SendAnonymous(std::string_view method, std::string_view target, const http::HeaderList& headers = {});
+  Answer SendAs(const std::string& token, std::string_view method, std::string_view target, std::string body = {});
   std::unique_ptr<WatchStream> Watch(std::string_view target, const http::HeaderList& headers = {});
 
   // A ConfigMap of the default namespace, and the revision of the write.
@@ -77,12 +78,14 @@ class ApiCluster {
 
   TestCluster& cluster() { return cluster_; }
   Api& api() { return *api_; }
+  ServiceAccountTokens& tokens() { return *tokens_; }
 
  private:
   std::shared_ptr<FakeExchange> Start(std::string_view method, std::string_view target, const http::HeaderList& headers,
                                       std::string body, bool authenticated);
 
   TestCluster cluster_{1, TestCluster::Parts::kStoreOnly};
+  std::unique_ptr<ServiceAccountTokens> tokens_;
   std::unique_ptr<Api> api_;
   std::vector<std::weak_ptr<FakeExchange>> exchanges_;
 };

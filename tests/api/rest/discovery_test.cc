@@ -76,6 +76,13 @@ TEST_CASE("the plain discovery documents") {
                                                                 {"namespaced", true},
                                                                 {"kind", "Pod"},
                                                                 {"verbs", {"get", "patch", "update"}}});
+  CHECK(Named(core, "name", "serviceaccounts/token") == Json{{"name", "serviceaccounts/token"},
+                                                             {"singularName", ""},
+                                                             {"namespaced", true},
+                                                             {"kind", "TokenRequest"},
+                                                             {"group", "authentication.k8s.io"},
+                                                             {"version", "v1"},
+                                                             {"verbs", {"create"}}});
   const Json scale = Named(api.Get("/apis/apps/v1").at("/resources"), "name", "deployments/scale");
   CHECK(scale["group"] == "autoscaling");
   CHECK(scale["kind"] == "Scale");

@@ -46,7 +46,7 @@ TEST_CASE("every kind is what API clients know it by") {
       "nodes Node no su status,proxy",
       "configmaps ConfigMap cm nu ",
       "secrets Secret  nu ",
-      "serviceaccounts ServiceAccount sa nu ",
+      "serviceaccounts ServiceAccount sa nu token",
       "services Service svc nscu status",
       "endpoints Endpoints ep ncu ",
       "events Event ev ncu ",
