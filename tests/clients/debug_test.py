@@ -233,7 +233,7 @@ def nodes(kubectl):
     """A pod on the node, with all of the machine at /host."""
     node = kubectl.get("nodes")["items"][0]["metadata"]["name"]
     terminal = Terminal(kubectl, "debug", f"node/{node}", "-it", "--image=busybox")
-    terminal.type("hostname; cat /host/proc/sys/kernel/ostype; ls -d /host/etc; " + LIST.replace("\\", "\\\\") + " | grep -c sleep.4711\n")
+    terminal.type("hostname; cat /host/proc/sys/kernel/ostype; ls -d /host/etc; " + LIST + " | grep -c sleep.4711\n")
     terminal.expect(r"(?s)Linux\r\n/host/etc\r\n[1-9]")
     terminal.type("exit 0\n")
     assert terminal.wait() == 0
