@@ -72,22 +72,44 @@ std::string Draft::Finish(uint64_t revision) const {
 }
 
 // The most recently parsed documents, so that memory stays bounded by bytes() however many objects were once looked
-// into.
-class DocumentRing {
+// into. A state that supersedes another takes its place: what is written again and again pushes out nobody else.
+class ParsedDocuments {
  public:
-  static DocumentRing& OfThisThread() {
-    thread_local DocumentRing ring;
-    return ring;
+  static ParsedDocuments& OfThisThread() {
+    thread_local ParsedDocuments documents;
+    return documents;
   }
-  void Keep(std::weak_ptr<const Object> object) {
-    if (auto old = ring_[next_].lock()) old->document_.reset();
-    ring_[next_] = std::move(object);
-    next_ = (next_ + 1) % ring_.size();
+  void Keep(const Object& object, const Object* previous) {
+    if (previous == nullptr || !previous->document_ || !Holds(current_, previous->place_, previous)) {
+      object.place_ = Put(current_, object);
+      return;
+    }
+    object.place_ = previous->place_;
+    current_.slots[object.place_] = object.weak_from_this();
+    previous->place_ = Put(superseded_, *previous);
   }
 
  private:
-  std::array<std::weak_ptr<const Object>, 512> ring_;
-  size_t next_ = 0;
+  template <size_t kSize>
+  struct Ring {
+    std::array<std::weak_ptr<const Object>, kSize> slots;
+    size_t next = 0;
+  };
+  template <size_t kSize>
+  static bool Holds(const Ring<kSize>& ring, size_t place, const Object* object) {
+    return ring.slots[place].lock().get() == object;
+  }
+  template <size_t kSize>
+  static uint16_t Put(Ring<kSize>& ring, const Object& object) {
+    const size_t place = ring.next;
+    if (auto old = ring.slots[place].lock()) old->document_.reset();
+    ring.slots[place] = object.weak_from_this();
+    ring.next = (place + 1) % kSize;
+    return static_cast<uint16_t>(place);
+  }
+
+  Ring<512> current_;
+  Ring<64> superseded_;  // by others that are in current_: watchers may yet ask what they were
 };
 
 Object::Object(ObjectKey key, std::string uid, uint64_t revision, std::string bytes, std::shared_ptr<Json> document)
@@ -97,20 +119,20 @@ Object::Object(ObjectKey key, std::string uid, uint64_t revision, std::string by
       bytes_(std::move(bytes)),
       origin_(std::move(document)) {}
 
-void Object::AdoptDocument() const {
+void Object::AdoptDocument(const Object* previous) const {
   if (!origin_) return;
   (*origin_)["metadata"]["resourceVersion"] = std::to_string(revision_);
   document_ = std::move(origin_);
-  DocumentRing::OfThisThread().Keep(weak_from_this());
+  ParsedDocuments::OfThisThread().Keep(*this, previous);
 }
 
 JsonPtr Object::json() const {
-  AdoptDocument();
+  AdoptDocument(nullptr);
   if (document_) return document_;
   JsonPtr parsed = std::make_shared<const Json>(Json::parse(bytes_));
-  if (auto self = weak_from_this(); !self.expired()) {
+  if (!weak_from_this().expired()) {
     document_ = parsed;
-    DocumentRing::OfThisThread().Keep(std::move(self));
+    ParsedDocuments::OfThisThread().Keep(*this, nullptr);
   }
   return parsed;
 }

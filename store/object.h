@@ -67,12 +67,12 @@ class Object : public std::enable_shared_from_this<Object> {
   // Compact JSON with apiVersion, kind and metadata.resourceVersion.
   std::string_view bytes() const { return bytes_; }
 
-  // The parsed document. Parsed on demand; only the few hundred parsed last stay parsed, so hold the pointer while you
-  // use it: `auto doc = object->json(); doc->at("spec")`.
+  // The parsed document. Parsed on demand; only a few hundred, those parsed or written last, stay parsed, so hold the
+  // pointer while you use it: `auto doc = object->json(); doc->at("spec")`.
   JsonPtr json() const;
-  // Takes the document it was made of into the bounded set of parsed ones. The cache calls it for each committed
-  // object.
-  void AdoptDocument() const;
+  // Takes the document it was made of into the bounded set of parsed ones, in the place of `previous` (the state that
+  // it supersedes; null = none). The cache calls it for each committed object.
+  void AdoptDocument(const Object* previous) const;
 
   // A typed projection made once per object from its document and kept with it: `object->view<PodView>().node_name`.
   // V is constructible from `const Json&`. For fields that controllers read again and again; keep views small. The
@@ -96,9 +96,10 @@ class Object : public std::enable_shared_from_this<Object> {
   const std::string bytes_;
 
   // Control thread only.
-  friend class DocumentRing;
+  friend class ParsedDocuments;
   mutable std::shared_ptr<Json> origin_;  // not adopted yet
   mutable JsonPtr document_;
+  mutable uint16_t place_ = 0;  // of document_ among the parsed ones
   mutable std::vector<std::pair<const void*, std::shared_ptr<const void>>> views_;
 };
 

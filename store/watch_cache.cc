@@ -7,10 +7,10 @@ namespace wherry {
 
 WatchCache::WatchCache(EventBus& bus, size_t ring_capacity) : bus_(bus), ring_capacity_(ring_capacity) {}
 
-void WatchCache::AddIndex(std::string index, std::string_view resource, Extract extract) {
+void WatchCache::AddIndex(std::string index, std::string_view resource, Extract extract, Alike alike) {
   assert(resources_.empty());
   assert(std::none_of(indexes_.begin(), indexes_.end(), [&](const Index& other) { return other.name == index; }));
-  indexes_.push_back(Index{std::move(index), std::string(resource), std::move(extract), {}});
+  indexes_.push_back(Index{std::move(index), std::string(resource), std::move(extract), alike, {}});
 }
 
 void WatchCache::Load(ObjectPtr object) { Put(StateOf(object->key().resource), object); }
@@ -25,7 +25,7 @@ void WatchCache::Apply(EventPtr event) {
   const ObjectKey& key = event->object->key();
   assert(event->revision() > revision_);
   ResourceState& state = StateOf(key.resource);
-  event->object->AdoptDocument();
+  event->object->AdoptDocument(event->previous.get());
   if (event->type == EventType::kDeleted) {
     Remove(state, key);
   } else {
@@ -45,8 +45,8 @@ ObjectPtr WatchCache::Get(const ObjectKey& key) const { return Get(key.resource,
 ObjectPtr WatchCache::Get(std::string_view resource, std::string_view ns, std::string_view name) const {
   const ResourceState* state = Find(resource);
   if (!state) return nullptr;
-  const auto it = state->objects.find(Name(ns, name));
-  return it == state->objects.end() ? nullptr : it->second.object;
+  const auto it = state->by_name.find(Name(ns, name));
+  return it == state->by_name.end() ? nullptr : (*it)->object;
 }
 
 void WatchCache::ForEach(std::string_view resource, std::string_view ns,
@@ -55,8 +55,9 @@ void WatchCache::ForEach(std::string_view resource, std::string_view ns,
   if (!state) return;
   // No name is empty, so this is before the first object of the namespace.
   for (auto it = state->objects.lower_bound(Name(ns, {})); it != state->objects.end(); ++it) {
-    if (!ns.empty() && it->first.first != ns) return;
-    if (!fn(it->second.object)) return;
+    const ObjectPtr& object = (*it)->object;
+    if (!ns.empty() && object->ns() != ns) return;
+    if (!fn(object)) return;
   }
 }
 
@@ -68,8 +69,9 @@ void WatchCache::ForEachAfter(std::string_view resource, std::string_view ns, st
   const Name first(ns, {});
   auto it = after < first ? state->objects.lower_bound(first) : state->objects.upper_bound(after);
   for (; it != state->objects.end(); ++it) {
-    if (!ns.empty() && it->first.first != ns) return;
-    if (!fn(it->second.object)) return;
+    const ObjectPtr& object = (*it)->object;
+    if (!ns.empty() && object->ns() != ns) return;
+    if (!fn(object)) return;
   }
 }
 
@@ -138,27 +140,24 @@ const WatchCache::ResourceState* WatchCache::Find(std::string_view resource) con
 }
 
 void WatchCache::Put(ResourceState& state, const ObjectPtr& object) {
-  const Name name(object->ns(), object->name());
-  auto it = state.objects.find(name);
-  if (it == state.objects.end()) {
-    it = state.objects.emplace(name, Entry{object, {}}).first;
-    Reindex(it->second, object);
+  if (const auto it = state.by_name.find(Name(object->ns(), object->name())); it != state.by_name.end()) {
+    Reindex(**it, object);
+    (*it)->object = object;
     return;
   }
-  // The node's key looks into the old object, which dies with its last reader: key it anew. The node itself stays where
-  // it is, because the indexes point at its entry.
-  Reindex(it->second, object);
-  const auto next = std::next(it);
-  auto node = state.objects.extract(it);
-  node.key() = name;
-  node.mapped().object = object;
-  state.objects.insert(next, std::move(node));
+  auto made = std::make_unique<Entry>(Entry{object, {}});
+  Entry& entry = *made;
+  state.objects.insert(std::move(made));
+  state.by_name.insert(&entry);
+  Reindex(entry, object);
 }
 
 void WatchCache::Remove(ResourceState& state, const ObjectKey& key) {
   const auto it = state.objects.find(Name(key.ns, key.name));
   if (it == state.objects.end()) return;
-  for (const Posting& posting : it->second.postings) Unfile(it->second, posting);
+  Entry& entry = **it;
+  for (const Posting& posting : entry.postings) Unfile(entry, posting);
+  state.by_name.erase(&entry);
   state.objects.erase(it);
 }
 
@@ -170,6 +169,14 @@ void WatchCache::Reindex(Entry& entry, const ObjectPtr& object) {
   for (size_t i = 0; i < indexes_.size(); ++i) {
     Index& index = indexes_[i];
     if (!index.resource.empty() && index.resource != object->key().resource) continue;
+    if (index.alike != nullptr && entry.object != object && index.alike(*entry.object, *object)) {
+      for (Posting& posting : entry.postings) {
+        if (posting.bucket == nullptr || posting.index != i) continue;
+        postings.push_back(posting);
+        posting.bucket = nullptr;
+      }
+      continue;
+    }
     values.clear();
     index.extract(*object, values);
     std::sort(values.begin(), values.end());

@@ -4,10 +4,12 @@
 #include <deque>
 #include <functional>
 #include <map>
+#include <memory>
 #include <set>
 #include <string>
 #include <string_view>
 #include <unordered_map>
+#include <unordered_set>
 #include <utility>
 #include <vector>
 
@@ -24,13 +26,17 @@ class WatchCache {
   // The index values of an object, appended to `out`; none = not in the index.
   using Extract = std::function<void(const Object&, std::vector<std::string>& out)>;
 
+  // Whether two states of one object are filed alike, where that is cheaper to tell than by extracting.
+  using Alike = bool (*)(const Object& before, const Object& after);
+
   // `ring_capacity`: recent events kept per resource for watches that resume; older ones come from the store's history.
   explicit WatchCache(EventBus& bus, size_t ring_capacity = 4096);
   WatchCache(const WatchCache&) = delete;
   WatchCache& operator=(const WatchCache&) = delete;
 
-  // Adds an index over `resource` ("" = every resource). REQUIRES: before the first Load/Apply; `index` is new.
-  void AddIndex(std::string index, std::string_view resource, Extract extract);
+  // Adds an index over `resource` ("" = every resource). `alike` may be null: nobody knows. REQUIRES: before the first
+  // Load/Apply; `index` is new.
+  void AddIndex(std::string index, std::string_view resource, Extract extract, Alike alike = nullptr);
 
   // Start-up: puts a stored object in place without an event. SetRevision then tells the store's revision, which is
   // where the rings begin.
@@ -84,11 +90,39 @@ class WatchCache {
     ObjectPtr object;
     std::vector<Posting> postings;
   };
-  // Objects of one resource by (ns, name); views into the Object's own key. The nodes never move: indexes point at
-  // them.
+  // (namespace, name): views into an Object's key.
   using Name = std::pair<std::string_view, std::string_view>;
+  static Name NameOf(const Name& name) { return name; }
+  static Name NameOf(const std::unique_ptr<Entry>& entry) { return {entry->object->ns(), entry->object->name()}; }
+  static Name NameOf(const Entry* entry) { return {entry->object->ns(), entry->object->name()}; }
+  struct ByName {
+    using is_transparent = void;
+    template <typename A, typename B>
+    bool operator()(const A& a, const B& b) const {
+      return NameOf(a) < NameOf(b);
+    }
+  };
+  struct SameName {
+    using is_transparent = void;
+    template <typename A, typename B>
+    bool operator()(const A& a, const B& b) const {
+      return NameOf(a) == NameOf(b);
+    }
+  };
+  struct HashName {
+    using is_transparent = void;
+    template <typename A>
+    size_t operator()(const A& a) const {
+      const Name name = NameOf(a);
+      const std::hash<std::string_view> hash;
+      return hash(name.second) * 31 + hash(name.first);
+    }
+  };
+  // Objects of one resource, in order for lists and by name for everybody else. An entry stays where it is when its
+  // object changes: all states of an object have one name, and indexes point at the entry.
   struct ResourceState {
-    std::map<Name, Entry> objects;
+    std::set<std::unique_ptr<Entry>, ByName> objects;
+    std::unordered_set<Entry*, HashName, SameName> by_name;
     std::deque<EventPtr> ring;
     uint64_t floor = 0;  // events with revision <= floor may be missing from the ring
   };
@@ -96,6 +130,7 @@ class WatchCache {
     std::string name;
     std::string resource;
     Extract extract;
+    Alike alike;
     std::unordered_map<std::string, std::set<const Entry*, ByKey>> values;
   };
   ResourceState& StateOf(std::string_view resource);

@@ -176,7 +176,7 @@ std::string ZeroText(const Type* type, std::string_view path) {
 
 bool Selects(const Kind& kind, const ListQuery& query, const std::string& name, const Object& object) {
   if (!name.empty() && object.name() != name) return false;
-  if (!query.labels.empty() && !query.labels.Matches(object.view<MetaView>().labels)) return false;
+  if (!query.labels.empty() && !query.labels.Matches(*object.view<MetaView>().labels)) return false;
   if (query.fields.empty()) return true;
   JsonPtr document;
   return query.fields.Matches([&](const std::string& field) -> std::string {

@@ -7,6 +7,7 @@
 #include "core/controllers/pod_control.h"
 #include "core/controllers/slow_start.h"
 #include "core/kinds/resources.h"
+#include "core/kinds/shared_labels.h"
 #include "core/registry/indexes.h"
 
 namespace wherry {
@@ -62,8 +63,9 @@ Task<Status> Release(Client& client, ObjectPtr object, std::string owner_uid) {
 ClaimedObjects SortClaims(const WatchCache& cache, std::string_view resource, const Object& owner,
                           const LabelSelector& selector, bool owner_deleting, const ClaimFilter& filter) {
   ClaimedObjects out;
+  SweepMatcher selects(selector);
   auto matches = [&](const Object& object, const MetaView& meta) {
-    return selector.Matches(meta.labels) && (!filter || filter(object));
+    return selects(*meta.labels) && (!filter || filter(object));
   };
   for (ObjectPtr& object : cache.ByIndex(kIndexOwnerUid, owner.uid())) {
     if (object->key().resource != resource || object->ns() != owner.ns()) continue;
@@ -117,8 +119,9 @@ std::string IndexedValue(const LabelSelector& selector, const std::string& ns) {
 
 std::vector<ObjectPtr> PodsMatching(const WatchCache& cache, const std::string& ns, const LabelSelector& selector) {
   std::vector<ObjectPtr> out;
+  SweepMatcher selects(selector);
   auto consider = [&](const ObjectPtr& pod) {
-    if (selector.Matches(pod->view<MetaView>().labels)) out.push_back(pod);
+    if (selects(*pod->view<MetaView>().labels)) out.push_back(pod);
     return true;
   };
   const std::string value = IndexedValue(selector, ns);

@@ -41,9 +41,9 @@ Task<Status> RemoveFinalizer(Client& client, ObjectPtr object, std::string final
 }
 
 Json ControllerReference(const Object& owner) {
-  const JsonPtr document = owner.json();
-  return {{"apiVersion", StringAt(*document, "apiVersion")},
-          {"kind", StringAt(*document, "kind")},
+  const TypeOfObject type = TypeOf(owner);
+  return {{"apiVersion", type.api_version},
+          {"kind", type.kind},
           {"name", owner.name()},
           {"uid", owner.uid()},
           {"controller", true},

@@ -39,7 +39,7 @@ Status Refused(std::string why, int retry_after) {
 
 std::vector<ObjectPtr> BudgetsOf(const WatchCache& cache, const Object& pod) {
   std::vector<ObjectPtr> out;
-  const Labels& labels = pod.view<MetaView>().labels;
+  const Labels& labels = *pod.view<MetaView>().labels;
   cache.ForEach(resources::kPodDisruptionBudgets, pod.ns(), [&](const ObjectPtr& budget) {
     const JsonPtr document = budget->json();
     const Json* selector = FindPath(*document, "spec.selector");

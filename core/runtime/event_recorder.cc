@@ -19,9 +19,9 @@ constexpr double kTokensPerSecond = 1.0 / 300;
 constexpr size_t kMaxMessage = 1024;
 
 Json ReferenceTo(const Object& about, std::string field_path) {
-  const JsonPtr document = about.json();
-  Json reference = {{"apiVersion", StringAt(*document, "apiVersion")},
-                    {"kind", StringAt(*document, "kind")},
+  const TypeOfObject type = TypeOf(about);
+  Json reference = {{"apiVersion", type.api_version},
+                    {"kind", type.kind},
                     {"name", about.name()},
                     {"uid", about.uid()},
                     {"resourceVersion", std::to_string(about.revision())}};

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "core/kinds/fields.h"
+#include "core/kinds/shared_labels.h"
 #include "core/runtime/time.h"
 #include "store/object.h"
 
@@ -21,7 +22,7 @@ struct OwnerRef {
 struct MetaView {
   explicit MetaView(const Json& object);
 
-  std::vector<std::pair<std::string, std::string>> labels;  // sorted by key
+  SharedLabels labels;
   std::vector<OwnerRef> owners;
   std::vector<std::string> finalizers;
   std::optional<Time> deletion_timestamp;
@@ -32,5 +33,12 @@ struct MetaView {
   const OwnerRef* controller() const;  // null when nobody manages it
   bool deleting() const { return deletion_timestamp.has_value(); }
 };
+
+// What a reference to an object says of its type.
+struct TypeOfObject {
+  std::string api_version, kind;
+};
+// Of a stored object, without parsing it where apiVersion and kind are its first members, as they are in nearly all.
+TypeOfObject TypeOf(const Object& object);
 
 }  // namespace wherry

@@ -60,9 +60,9 @@ bool AffinityTerm::Matches(const PodDemand& other, const WatchCache* cache) cons
   if (!there && namespace_selector) {
     static const Labels kNone;
     const ObjectPtr object = cache == nullptr ? nullptr : cache->Get(resources::kNamespaces, "", ns);
-    there = namespace_selector->Matches(object == nullptr ? kNone : object->view<MetaView>().labels);
+    there = namespace_selector->Matches(object == nullptr ? kNone : *object->view<MetaView>().labels);
   }
-  return there && selector.Matches(other.request.labels);
+  return there && selector.Matches(*other.request.labels);
 }
 
 PodAffinity ReadPodAffinity(const Json& pod_spec, const char* member, const std::string& ns, const Labels& labels) {

@@ -66,7 +66,7 @@ size_t HashOf(const PodDemand::Request& request) {
   const std::hash<std::string> hash;
   size_t seed = hash(request.ns);
   auto mix = [&seed](size_t value) { seed ^= value + 0x9E3779B97F4A7C15ull + (seed << 6) + (seed >> 2); };
-  for (const auto& [key, value] : request.labels) mix(hash(key) ^ (hash(value) << 1));
+  for (const auto& [key, value] : *request.labels) mix(hash(key) ^ (hash(value) << 1));
   mix(hash(request.owner.uid));
   mix(static_cast<size_t>(request.amounts.milli_cpu));
   mix(static_cast<size_t>(request.amounts.memory));
@@ -106,8 +106,8 @@ PodDemand::PodDemand(const Json& pod) {
     });
   }
   if (spec.contains("affinity")) {
-    request.affinity = ReadPodAffinity(spec, "podAffinity", request.ns, request.labels);
-    request.anti_affinity = ReadPodAffinity(spec, "podAntiAffinity", request.ns, request.labels);
+    request.affinity = ReadPodAffinity(spec, "podAffinity", request.ns, *request.labels);
+    request.anti_affinity = ReadPodAffinity(spec, "podAntiAffinity", request.ns, *request.labels);
   }
   for (std::string& claim : ClaimsOfPod(pod)) request.claims.push_back({std::move(claim), false});
   ForEachIn(spec, "volumes", [&](const Json& volume) {
@@ -115,7 +115,7 @@ PodDemand::PodDemand(const Json& pod) {
     const std::string name = ClaimOfVolume(volume, StringAt(pod, "metadata.name"));
     for (Claim& claim : request.claims) claim.ephemeral = claim.ephemeral || claim.name == name;
   });
-  request.spread = ReadSpreadConstraints(spec, request.labels);
+  request.spread = ReadSpreadConstraints(spec, *request.labels);
   request.priority = static_cast<int32_t>(IntAt(spec, "priority"));
   request.never_preempts = StringAt(spec, "preemptionPolicy") == "Never";
   if (const Json* gates = FindPath(spec, "schedulingGates")) request.gated = gates->is_array() && !gates->empty();

@@ -47,7 +47,7 @@ struct PodDemand {
   // What decides where the pod may go. Two pods that agree here would be refused alike: those of one template do.
   struct Request {
     std::string ns;
-    Labels labels;
+    SharedLabels labels;
     Amounts amounts;  // effective requests: init and sidecar rule, overhead
     std::vector<HostPort> host_ports;
     NodeSelection selection;  // nodeSelector and required node affinity

@@ -64,6 +64,51 @@ TEST_CASE("the document is parsed once, until several hundred others were") {
   CHECK(*object->json() == *first);
 }
 
+ObjectPtr MakeWritten(const std::string& name, uint64_t revision) {
+  auto document = std::make_shared<Json>(Json{{"metadata", {{"name", name}}}, {"n", revision}});
+  return std::make_shared<const Object>(ObjectKey{"pods", "default", name}, "u", revision,
+                                        Draft(*document).Finish(revision), document);
+}
+
+TEST_CASE("an object that is written again and again pushes no other document out") {
+  const ObjectPtr object = MakeObject("a");
+  const JsonPtr parsed = object->json();
+  ObjectPtr state = MakeWritten("busy", 1);
+  state->AdoptDocument(nullptr);
+  const ObjectPtr first = state;
+  const JsonPtr first_document = first->json();
+  for (uint64_t revision = 2; revision < 2000; ++revision) {
+    const ObjectPtr next = MakeWritten("busy", revision);
+    next->AdoptDocument(state.get());
+    const JsonPtr of_next = next->json();
+    CHECK(of_next->at("metadata").at("resourceVersion") == std::to_string(revision));
+    CHECK(next->json() == of_next);
+    if (revision == 3) CHECK(first->json() == first_document);  // superseded, and still asked about
+    state = next;
+  }
+  CHECK(object->json() == parsed);
+  CHECK(first->json() != first_document);
+  CHECK(*first->json() == *first_document);
+}
+
+TEST_CASE("a document that was pushed out is no place for the state after it") {
+  const ObjectPtr object = MakeWritten("a", 1);
+  object->AdoptDocument(nullptr);
+  std::vector<ObjectPtr> others;
+  std::vector<JsonPtr> documents;
+  for (uint64_t i = 0; i < 512; ++i) {
+    others.push_back(MakeWritten("other", 10 + i));
+    others.back()->AdoptDocument(nullptr);
+    documents.push_back(others.back()->json());
+  }
+  const JsonPtr parsed_again = object->json();  // pushes the first of the others out
+  const ObjectPtr next = MakeWritten("a", 1000);
+  next->AdoptDocument(object.get());
+  CHECK(others[0]->json() != documents[0]);
+  for (size_t i = 2; i < others.size(); ++i) CHECK(others[i]->json() == documents[i]);
+  CHECK(object->json() == parsed_again);
+}
+
 TEST_CASE("parsed documents of objects that died are no trouble") {
   for (int i = 0; i < 2000; ++i) CHECK(MakeObject("short-lived")->json()->is_object());
   const Object on_the_stack({"pods", "", "x"}, "u", 1, "{}");

@@ -23,6 +23,9 @@ EventPtr Change(EventType type, ObjectPtr object) {
 }
 
 void ByNode(const Object& object, std::vector<std::string>& out) { out.push_back(object.json()->at("node")); }
+bool SameNode(const Object& before, const Object& after) {
+  return before.json()->at("node") == after.json()->at("node");
+}
 void ByOwner(const Object& object, std::vector<std::string>& out) {
   for (const auto& owner : object.json()->at("owners")) out.push_back(owner);
 }
@@ -141,7 +144,7 @@ TEST_CASE("indexes agree with a scan after any sequence of changes") {
     std::mt19937 random(seed);
     EventBus bus;
     WatchCache cache(bus, 8);
-    cache.AddIndex("node", "pods", ByNode);
+    cache.AddIndex("node", "pods", ByNode, SameNode);
     cache.AddIndex("owner", "pods", ByOwner);
     std::map<std::string, std::pair<std::string, std::set<std::string>>> model;
     for (uint64_t revision = 1; revision <= 200; ++revision) {

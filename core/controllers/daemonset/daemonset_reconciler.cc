@@ -218,7 +218,7 @@ void DaemonSetReconciler::OnPod(const Event& event, WorkQueue& queue) {
   if (event.type == EventType::kDeleted) return;
   context_.client.cache().ForEach(resources::kDaemonSets, event.object->ns(), [&](const ObjectPtr& set) {
     const DaemonSetView& view = set->view<DaemonSetView>();
-    if (!view.selects_all && view.selector.Matches(meta.labels)) EnqueueCalmly(KeyOf(*set), queue);
+    if (!view.selects_all && view.selector.Matches(*meta.labels)) EnqueueCalmly(KeyOf(*set), queue);
     return true;
   });
 }

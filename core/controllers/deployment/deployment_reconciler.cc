@@ -253,7 +253,7 @@ void DeploymentReconciler::OnReplicaSet(const Event& event, WorkQueue& queue) {
   if (event.type == EventType::kDeleted) return;
   context_.client.cache().ForEach(resources::kDeployments, set.ns(), [&](const ObjectPtr& deployment) {
     const DeploymentView& view = deployment->view<DeploymentView>();
-    if (!view.selects_all && view.selector.Matches(set.view<MetaView>().labels)) queue.Add(KeyOf(*deployment));
+    if (!view.selects_all && view.selector.Matches(*set.view<MetaView>().labels)) queue.Add(KeyOf(*deployment));
     return true;
   });
 }

@@ -58,7 +58,7 @@ class Disruptions : public std::enable_shared_from_this<Disruptions> {
     }
     context_.client.cache().ForEach(resources::kPodDisruptionBudgets, event.object->ns(), [&](const ObjectPtr& budget) {
       const LabelSelector& selector = budget->view<BudgetView>().selector;
-      if (selector.Matches(meta.labels) || (before && selector.Matches(before->labels))) {
+      if (selector.Matches(*meta.labels) || (before && selector.Matches(*before->labels))) {
         const std::string key = KeyOf(*budget);
         queue.AddAfter(key, Patience(key));
       }

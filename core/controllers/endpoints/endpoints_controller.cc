@@ -81,7 +81,7 @@ class EndpointsReconciler : public std::enable_shared_from_this<EndpointsReconci
     if (!subsets.is_null()) document["subsets"] = std::move(subsets);
     Json& metadata = document["metadata"];
     Json labels = Json::object();
-    for (const auto& [label, value] : service.view<MetaView>().labels) labels[label] = value;
+    for (const auto& [label, value] : *service.view<MetaView>().labels) labels[label] = value;
     labels[kManagedByLabel] = kManagedBy;
     if (view.headless) labels[kHeadlessLabel] = "";
     metadata["labels"] = std::move(labels);

@@ -36,8 +36,8 @@ void ServicePods::OnService(const Event& event, WorkQueue& queue) {
 
 void ServicePods::OnPod(const Event& event, WorkQueue& queue) {
   const Object& pod = *event.object;
-  const Labels& labels = pod.view<MetaView>().labels;
-  const Labels* before = nullptr;
+  const SharedLabels& labels = pod.view<MetaView>().labels;
+  const SharedLabels* before = nullptr;
   if (event.type == EventType::kModified && event.previous) {
     before = &event.previous->view<MetaView>().labels;
     if (*before == labels) before = nullptr;
@@ -45,7 +45,7 @@ void ServicePods::OnPod(const Event& event, WorkQueue& queue) {
   } else if (pod.view<EndpointPodView>().ip.empty()) {
     return;  // nowhere, and nowhere before
   }
-  WakeSelecting(pod.ns(), labels, before, queue);
+  WakeSelecting(pod.ns(), *labels, before ? &**before : nullptr, queue);
 }
 
 void ServicePods::WakeSelecting(const std::string& ns, const Labels& labels, const Labels* before,
@@ -65,7 +65,7 @@ void ServicePods::OnNode(const Event& event, WorkQueue& queue) {
   const std::string before = gone ? ZoneOf(gone) : ZoneOf(event.previous);
   if (now == before) return;
   for (const ObjectPtr& pod : context_.client.cache().ByIndex(kIndexNodeName, event.object->name())) {
-    WakeSelecting(pod->ns(), pod->view<MetaView>().labels, nullptr, queue);
+    WakeSelecting(pod->ns(), *pod->view<MetaView>().labels, nullptr, queue);
   }
 }
 

@@ -41,7 +41,7 @@ Task<Status> Write(RuntimeContext context, std::string ns, std::shared_ptr<const
 
 Json SliceMetadata(const Object& owner, const std::string& service, const std::string& managed_by, bool headless) {
   Json labels = Json::object();
-  for (const auto& [label, value] : owner.view<MetaView>().labels) labels[label] = value;
+  for (const auto& [label, value] : *owner.view<MetaView>().labels) labels[label] = value;
   labels.erase(kHeadlessLabel);
   labels[kServiceNameLabel] = service;
   labels[kSliceManagedByLabel] = managed_by;

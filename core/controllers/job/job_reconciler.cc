@@ -229,7 +229,7 @@ void JobReconciler::OnPod(const Event& event, WorkQueue& queue) {
   // An orphan: whoever selects it may adopt it.
   if (event.type == EventType::kDeleted) return;
   context_.client.cache().ForEach(resources::kJobs, pod.ns(), [&](const ObjectPtr& job) {
-    if (!job->view<JobView>().finished() && job->view<JobView>().selector.Matches(meta.labels)) queue.Add(KeyOf(*job));
+    if (!job->view<JobView>().finished() && job->view<JobView>().selector.Matches(*meta.labels)) queue.Add(KeyOf(*job));
     return true;
   });
 }

@@ -4,6 +4,8 @@
 #include <cmath>
 #include <tuple>
 
+#include "core/kinds/shared_labels.h"
+
 namespace wherry {
 namespace {
 
@@ -85,6 +87,7 @@ ReplicaSetPlan PlanReplicaSet(const ReplicaSetInputs& inputs) {
 ReplicaSetStatus ObserveReplicaSet(const ReplicaSetInputs& inputs, Duration* requeue_after) {
   const ReplicaSetView& set = *inputs.set;
   ReplicaSetStatus out;
+  SweepMatcher has_template_labels(set.template_labels);
   for (const ReplicaPod& pod : inputs.pods) {
     const PodView& view = *pod.view;
     if (!view.active()) {
@@ -92,7 +95,7 @@ ReplicaSetStatus ObserveReplicaSet(const ReplicaSetInputs& inputs, Duration* req
       continue;
     }
     ++out.replicas;
-    if (set.template_labels.Matches(*pod.labels)) ++out.fully_labeled;
+    if (has_template_labels(*pod.labels)) ++out.fully_labeled;
     if (!view.ready) continue;
     ++out.ready;
     if (view.Available(set.min_ready, inputs.now)) {

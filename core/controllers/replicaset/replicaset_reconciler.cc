@@ -135,7 +135,7 @@ ReplicaSetReconciler::Snapshot ReplicaSetReconciler::Take(ObjectPtr set, std::ve
   out.inputs.set = &kind_.view(*out.set);
   out.inputs.pods.reserve(out.pods.size());
   for (const ObjectPtr& pod : out.pods) {
-    out.inputs.pods.push_back({pod->name(), pod->uid(), &pod->view<PodView>(), &pod->view<MetaView>().labels});
+    out.inputs.pods.push_back({pod->name(), pod->uid(), &pod->view<PodView>(), &*pod->view<MetaView>().labels});
   }
   out.inputs.now = context_.clock.Now();
   return out;
@@ -232,7 +232,7 @@ void ReplicaSetReconciler::OnPod(const Event& event, WorkQueue& queue) {
   // An orphan: whoever selects it may adopt it.
   if (event.type == EventType::kDeleted) return;
   context_.client.cache().ForEach(kind_.resource, event.object->ns(), [&](const ObjectPtr& set) {
-    if (kind_.view(*set).selector.Matches(meta.labels)) EnqueueCalmly(KeyOf(*set), queue);
+    if (kind_.view(*set).selector.Matches(*meta.labels)) EnqueueCalmly(KeyOf(*set), queue);
     return true;
   });
 }

@@ -32,7 +32,7 @@ struct Budget {
   std::vector<std::string> disrupted;  // pods already paid for
 
   bool Covers(const Object& pod) const {
-    return ns == pod.ns() && !selector.empty() && selector.Matches(pod.view<PodDemand>().request.labels) &&
+    return ns == pod.ns() && !selector.empty() && selector.Matches(*pod.view<PodDemand>().request.labels) &&
            std::find(disrupted.begin(), disrupted.end(), pod.name()) == disrupted.end();
   }
 };

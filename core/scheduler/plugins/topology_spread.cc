@@ -13,7 +13,7 @@ constexpr char kHostname[] = "kubernetes.io/hostname";
 constexpr char kZone[] = "topology.kubernetes.io/zone";
 
 bool Counts(const SpreadConstraint& constraint, const PodDemand& pod, const PodDemand& other) {
-  return !other.deleting && other.request.ns == pod.request.ns && constraint.selector.Matches(other.request.labels);
+  return !other.deleting && other.request.ns == pod.request.ns && constraint.selector.Matches(*other.request.labels);
 }
 
 // How many matching pods each domain of one constraint has. A domain is a value of the topology key; which nodes are
@@ -113,7 +113,7 @@ std::unique_ptr<Spread> Count(const PodDemand& pod, std::vector<SpreadConstraint
   spread->all_keys = all_keys;
   for (SpreadConstraint& constraint : constraints) {
     Domains domains(snapshot.symbols().Find(constraint.topology_key), snapshot.nodes());
-    const bool itself = constraint.selector.Matches(pod.request.labels);
+    const bool itself = constraint.selector.Matches(*pod.request.labels);
     spread->entries.push_back({std::move(constraint), std::move(domains), itself});
   }
   const CompiledNodeSelection selection(pod.request.selection, snapshot.symbols());
@@ -208,7 +208,7 @@ Json DefaultSelector(const PodDemand& pod, const WatchCache& cache) {
   cache.ForEach(resources::kServices, pod.request.ns, [&](const ObjectPtr& service) {
     const JsonPtr document = service->json();
     const Json& labels = At(*document, "spec.selector");
-    if (labels.is_object() && !labels.empty() && LabelSelector::FromMap(labels).Matches(pod.request.labels)) {
+    if (labels.is_object() && !labels.empty() && LabelSelector::FromMap(labels).Matches(*pod.request.labels)) {
       Merge({{"matchLabels", labels}}, selector);
     }
     return true;
