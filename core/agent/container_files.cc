@@ -70,8 +70,8 @@ std::string HostsFile(const Json& pod, const PodSite& site) {
   return text;
 }
 
-Resolver ParseResolver(const std::string& text) {
-  Resolver resolver;
+ResolverConfig ParseResolver(const std::string& text) {
+  ResolverConfig resolver;
   std::istringstream lines(text);
   for (std::string line; std::getline(lines, line);) {
     std::istringstream words(line.substr(0, line.find_first_of("#;")));
@@ -87,11 +87,11 @@ Resolver ParseResolver(const std::string& text) {
   return resolver;
 }
 
-Resolver PlanResolver(const Json& pod, const Resolver& machine, const std::string& cluster_dns) {
+ResolverConfig PlanResolver(const Json& pod, const ResolverConfig& machine, const std::string& cluster_dns) {
   const std::string policy = StringAt(pod, "spec.dnsPolicy", "ClusterFirst");
   const bool cluster =
       policy == "ClusterFirstWithHostNet" || (policy == "ClusterFirst" && !BoolAt(pod, "spec.hostNetwork"));
-  Resolver resolver;
+  ResolverConfig resolver;
   if (cluster && !cluster_dns.empty()) {
     resolver.nameservers = {cluster_dns};
     const std::string services = std::string("svc.") + kDomain;
@@ -112,7 +112,7 @@ Resolver PlanResolver(const Json& pod, const Resolver& machine, const std::strin
   return resolver;
 }
 
-std::string ResolverFile(const Resolver& resolver) {
+std::string ResolverFile(const ResolverConfig& resolver) {
   std::string text;
   for (const std::string& address : resolver.nameservers) text += "nameserver " + address + "\n";
   const auto line = [&](const char* keyword, const std::vector<std::string>& words) {

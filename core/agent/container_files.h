@@ -16,13 +16,13 @@ std::string PodHostname(const Json& pod, const PodSite& site);
 
 // Text of the pod's /etc/hosts and /etc/resolv.conf. Pure.
 std::string HostsFile(const Json& pod, const PodSite& site);
-struct Resolver {
+struct ResolverConfig {
   std::vector<std::string> nameservers, searches, options;
 };
-Resolver ParseResolver(const std::string& text);
+ResolverConfig ParseResolver(const std::string& text);
 // dnsPolicy and dnsConfig, over the machine's resolver and the address of the cluster's.
-Resolver PlanResolver(const Json& pod, const Resolver& machine, const std::string& cluster_dns);
-std::string ResolverFile(const Resolver& resolver);
+ResolverConfig PlanResolver(const Json& pod, const ResolverConfig& machine, const std::string& cluster_dns);
+std::string ResolverFile(const ResolverConfig& resolver);
 
 // The cluster's DNS responder, "" when there is none that answers on port 53.
 std::string ClusterDns(const WatchCache& cache, int privileged_port_offset);

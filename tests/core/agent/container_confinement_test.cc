@@ -177,7 +177,7 @@ TEST_CASE("users, groups, capabilities and system calls of a container") {
 }
 
 TEST_CASE("whom a container asks for names") {
-  const Resolver machine =
+  const ResolverConfig machine =
       ParseResolver("# comment\nnameserver 9.9.9.9\nsearch a b\nsearch corp\noptions ndots:2 rotate\n");
   CHECK(ResolverFile(machine) == "nameserver 9.9.9.9\nsearch corp\noptions ndots:2 rotate\n");
   struct Case {
