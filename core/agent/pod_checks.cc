@@ -165,7 +165,7 @@ Task<> PodWorker::RunPostStart(size_t i, int attempt) {
     c.hook_error = HookFailure(action, info_, info_.containers[i].name, result.output);
     if (!record_.stop) Record(EventType::kWarning, "FailedPostStartHook", "PostStartHook failed", i);
     if (!c.stop) c.stop = StopOrder{Now(), info_.grace, {}, "FailedPostStartHook"};
-    spdlog::info("postStart failed pod={} container={} error=\"{}\"", key_, info_.containers[i].name, result.output);
+    spdlog::info("postStart failed pod={} container={}", key_, info_.containers[i].name);
   }
   Wake();
 }

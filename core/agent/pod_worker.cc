@@ -225,12 +225,12 @@ Task<ReconcileResult> PodWorker::Sync(ObjectPtr pod) {
 
   const bool silent = gone_ || abandoned_;
   if (!silent && !record_.terminal) {
-    const Json status = [&] {
+    Json status = [&] {
       const JsonPtr document = pod_->json();
       const Json* previous = FindPath(*document, "status");
       return RenderPodStatus(info_, record_, plan, Addresses(), previous ? *previous : Json::object(), Now());
     }();
-    const Status written = co_await WriteStatus(status);
+    const Status written = co_await WriteStatus(std::move(status));
     if (!written.ok()) {
       dirty_ = true;
       result.status = written;
@@ -436,7 +436,7 @@ PodAddresses PodWorker::Addresses() const {
 }
 
 // Writes the status unless it says nothing new, or only that a start is under way which may be through in a moment.
-Task<Status> PodWorker::WriteStatus(const Json& status) {
+Task<Status> PodWorker::WriteStatus(Json status) {
   const JsonPtr document = pod_->json();
   const Json* previous = FindPath(*document, "status");
   if (previous && *previous == status) {
@@ -459,7 +459,7 @@ Task<Status> PodWorker::WriteStatus(const Json& status) {
                  {"name", info_.name},
                  {"uid", info_.uid},
                  {"resourceVersion", std::to_string(pod_->revision())}}},
-               {"status", status}};
+               {"status", std::move(status)}};
   ++services_.status_writes;
   WriteOptions options;
   options.subresource = "status";

@@ -75,7 +75,7 @@ class PodWorker : public std::enable_shared_from_this<PodWorker> {
   Task<> MeasureVolumes();
   int StopSignalOf(size_t i) const;
   Task<> SignalContainer(size_t i, int signal);
-  Task<Status> WriteStatus(const Json& status);
+  Task<Status> WriteStatus(Json status);
   Task<> ForgetEnded();
   Task<Status> FinishDeletion();
   Task<> CleanUp();

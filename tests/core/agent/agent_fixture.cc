@@ -7,6 +7,12 @@
 
 namespace wherry {
 
+Task<Result<ContainerState>> ProcessesOfTest::Start(ContainerSpec spec) {
+  if (start_latency) co_await clock_.Sleep(start_latency(spec.id));
+  Result<ContainerState> started = co_await SimulatedRuntime::Start(std::move(spec));
+  co_return started;
+}
+
 AgentCluster::AgentCluster(std::function<void(AgentOptions&)> adjust)
     : cluster(1, TestCluster::Parts::kStoreOnly), processes(cluster.clock()), simulated(cluster.clock()) {
   std::string pattern = (std::filesystem::temp_directory_path() / "wherry-agent-XXXXXX").string();

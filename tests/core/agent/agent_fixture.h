@@ -1,6 +1,7 @@
 #pragma once
 
 #include <filesystem>
+#include <functional>
 #include <memory>
 #include <string>
 
@@ -8,6 +9,18 @@
 #include "tests/support/test_cluster.h"
 
 namespace wherry {
+
+// Stands for the processes of this machine, whose starts take their time if asked to.
+class ProcessesOfTest : public SimulatedRuntime {
+ public:
+  explicit ProcessesOfTest(Clock& clock) : SimulatedRuntime(clock), clock_(clock) {}
+  Task<Result<ContainerState>> Start(ContainerSpec spec) override;
+
+  std::function<Duration(const std::string& id)> start_latency;
+
+ private:
+  Clock& clock_;
+};
 
 // A control plane with node agents, all on the manual clock. Ordinary nodes' containers are simulated as well, by a
 // second runtime that stands for the processes of this machine: it outlives the pool, as the warden does.
@@ -35,7 +48,7 @@ struct AgentCluster {
 
   TestCluster cluster;
   std::filesystem::path data_dir;
-  SimulatedRuntime processes;
+  ProcessesOfTest processes;
   SimulatedRuntime simulated;
   AgentOptions options;
   SignalReadings machine;  // what it has left; at first nobody knows, so there is no pressure

@@ -3,6 +3,7 @@
 #include <catch2/catch.hpp>
 #include <nlohmann/json.hpp>
 
+#include "core/agent/pod_namespaces.h"
 #include "core/runtime/object_view.h"
 #include "tests/core/agent/agent_fixture.h"
 
@@ -300,6 +301,31 @@ TEST_CASE("a sandboxed pod of several containers has one pause, for as long as i
     c.cluster.Advance(milliseconds(1));
     CHECK(c.processes.running() == 0);
   }
+}
+
+TEST_CASE("a pause that takes its time to start is not taken for one that ended") {
+  AgentCluster c;
+  c.cluster.Apply(Json::parse(
+      R"({"apiVersion":"node.k8s.io/v1","kind":"RuntimeClass","metadata":{"name":"sandbox"},"handler":"sandbox"})"));
+  c.AddNode("a", false);
+  c.processes.start_latency = [](const std::string& id) { return milliseconds(IsPause(id) ? 50 : 0); };
+  const ObjectPtr pod = c.AddPod("two", "a", Json::parse(R"({"runtimeClassName":"sandbox","containers":[
+      {"name":"app","image":"app:1","command":["/bin/true"]},{"name":"side","image":"app:1","command":["/bin/true"]}]})"));
+  CHECK(c.Phase("two") == "Pending");
+  for (int i = 0; i < 10; ++i) {  // whoever changes the pod makes the agent look at it again
+    c.cluster.Update(c.cluster.Get("pods", "default", "two"),
+                     [&](Json& object) { object["metadata"]["labels"]["look"] = std::to_string(i); });
+    c.cluster.Advance(milliseconds(10));
+  }
+  CHECK(c.Phase("two") == "Running");
+  CHECK(c.processes.running() == 3);
+  REQUIRE(c.processes.Exit(pod->uid() + "/app/0", 1));
+  c.cluster.Advance(milliseconds(1));
+  CHECK(c.processes.starts() == 4);  // the pause served again
+  c.cluster.Delete("pods", "default", "two");
+  c.cluster.Advance(milliseconds(1));
+  CHECK(c.Phase("two") == "gone");
+  CHECK(c.processes.running() == 0);
 }
 
 TEST_CASE("finished pods go at once when deleted") {
