@@ -1,8 +1,8 @@
 #include "store/object.h"
 
 #include <algorithm>
-#include <array>
 #include <cassert>
+#include <deque>
 #include <nlohmann/json.hpp>
 
 namespace wherry {
@@ -71,8 +71,9 @@ std::string Draft::Finish(uint64_t revision) const {
   return out;
 }
 
-// The most recently parsed documents, so that memory stays bounded by bytes() however many objects were once looked
-// into. A state that supersedes another takes its place: what is written again and again pushes out nobody else.
+// The documents parsed or written last, as far as a budget goes: memory stays bounded by bytes() however many objects
+// were once looked into, and however large they are. A state that supersedes another takes its place: what is written
+// again and again pushes out nobody else.
 class ParsedDocuments {
  public:
   static ParsedDocuments& OfThisThread() {
@@ -80,36 +81,60 @@ class ParsedDocuments {
     return documents;
   }
   void Keep(const Object& object, const Object* previous) {
-    if (previous == nullptr || !previous->document_ || !Holds(current_, previous->place_, previous)) {
-      object.place_ = Put(current_, object);
-      return;
+    if (previous != nullptr && previous->document_ && current_.Replace(*previous, object)) {
+      superseded_.Add(*previous);
+    } else {
+      current_.Add(object);
     }
-    object.place_ = previous->place_;
-    current_.slots[object.place_] = object.weak_from_this();
-    previous->place_ = Put(superseded_, *previous);
   }
 
  private:
-  template <size_t kSize>
-  struct Ring {
-    std::array<std::weak_ptr<const Object>, kSize> slots;
-    size_t next = 0;
-  };
-  template <size_t kSize>
-  static bool Holds(const Ring<kSize>& ring, size_t place, const Object* object) {
-    return ring.slots[place].lock().get() == object;
-  }
-  template <size_t kSize>
-  static uint16_t Put(Ring<kSize>& ring, const Object& object) {
-    const size_t place = ring.next;
-    if (auto old = ring.slots[place].lock()) old->document_.reset();
-    ring.slots[place] = object.weak_from_this();
-    ring.next = (place + 1) % kSize;
-    return static_cast<uint16_t>(place);
-  }
+  // First in, first out.
+  class Row {
+   public:
+    explicit Row(size_t budget) : budget_(budget) {}
+    void Add(const Object& object) {
+      object.place_ = first_ + static_cast<uint32_t>(slots_.size());
+      slots_.push_back({object.weak_from_this(), object.bytes().size()});
+      used_ += slots_.back().bytes;
+      Trim();
+    }
+    // Puts `next` into the place of `object`; false when that has none here.
+    bool Replace(const Object& object, const Object& next) {
+      const uint32_t index = object.place_ - first_;
+      if (index >= slots_.size() || slots_[index].object.lock().get() != &object) return false;
+      Slot& slot = slots_[index];
+      used_ += next.bytes().size() - slot.bytes;
+      slot = {next.weak_from_this(), next.bytes().size()};
+      next.place_ = object.place_;
+      Trim();
+      return true;
+    }
 
-  Ring<512> current_;
-  Ring<64> superseded_;  // by others that are in current_: watchers may yet ask what they were
+   private:
+    struct Slot {
+      std::weak_ptr<const Object> object;
+      size_t bytes;  // serialised
+    };
+    // The newest may be larger than the budget; its readers are at work.
+    void Trim() {
+      while (used_ > budget_ && slots_.size() > 1) {
+        if (const auto oldest = slots_.front().object.lock()) oldest->document_.reset();
+        used_ -= slots_.front().bytes;
+        slots_.pop_front();
+        ++first_;
+      }
+    }
+
+    const size_t budget_;
+    std::deque<Slot> slots_;
+    size_t used_ = 0;
+    uint32_t first_ = 0;  // the place of slots_.front()
+  };
+
+  // Of serialised bytes; parsed they take about eight times as much.
+  Row current_{size_t{1} << 20};
+  Row superseded_{size_t{1} << 17};  // by others that are in current_: watchers may yet ask what they were
 };
 
 Object::Object(ObjectKey key, std::string uid, uint64_t revision, std::string bytes, std::shared_ptr<Json> document)

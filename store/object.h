@@ -67,7 +67,7 @@ class Object : public std::enable_shared_from_this<Object> {
   // Compact JSON with apiVersion, kind and metadata.resourceVersion.
   std::string_view bytes() const { return bytes_; }
 
-  // The parsed document. Parsed on demand; only a few hundred, those parsed or written last, stay parsed, so hold the
+  // The parsed document. Parsed on demand; only those parsed or written last, a MiB of them, stay parsed, so hold the
   // pointer while you use it: `auto doc = object->json(); doc->at("spec")`.
   JsonPtr json() const;
   // Takes the document it was made of into the bounded set of parsed ones, in the place of `previous` (the state that
@@ -99,7 +99,7 @@ class Object : public std::enable_shared_from_this<Object> {
   friend class ParsedDocuments;
   mutable std::shared_ptr<Json> origin_;  // not adopted yet
   mutable JsonPtr document_;
-  mutable uint16_t place_ = 0;  // of document_ among the parsed ones
+  mutable uint32_t place_ = 0;  // of document_ among the parsed ones
   mutable std::vector<std::pair<const void*, std::shared_ptr<const void>>> views_;
 };
 

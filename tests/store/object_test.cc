@@ -50,24 +50,50 @@ ObjectPtr MakeObject(const std::string& name) {
                                         R"({"metadata":{"name":")" + name + "\"}}");
 }
 
-TEST_CASE("the document is parsed once, until several hundred others were") {
+// As large as a fair-sized pod, so that a thousand push everything else out.
+constexpr size_t kPadding = 2000;
+
+ObjectPtr MakeWritten(const std::string& name, uint64_t revision, size_t padding = kPadding) {
+  auto document =
+      std::make_shared<Json>(Json{{"metadata", {{"name", name}}}, {"n", revision}, {"pad", std::string(padding, 'x')}});
+  return std::make_shared<const Object>(ObjectKey{"pods", "default", name}, "u", revision,
+                                        Draft(*document).Finish(revision), document);
+}
+
+TEST_CASE("the document is parsed once, until many others were") {
   const ObjectPtr object = MakeObject("a");
   const JsonPtr first = object->json();
   CHECK(first->at("metadata").at("name") == "a");
-  CHECK(object->json() == first);
   std::vector<ObjectPtr> others;
-  for (int i = 0; i < 2000; ++i) {
-    others.push_back(MakeObject("other"));
-    CHECK_FALSE(others.back()->json()->empty());
-  }
+  auto look_at_others = [&others](int count) {
+    for (int i = 0; i < count; ++i) {
+      others.push_back(MakeWritten("other", 1));
+      CHECK_FALSE(others.back()->json()->empty());
+    }
+  };
+  look_at_others(400);
+  CHECK(object->json() == first);
+  look_at_others(400);
   CHECK(object->json() != first);
   CHECK(*object->json() == *first);
 }
 
-ObjectPtr MakeWritten(const std::string& name, uint64_t revision) {
-  auto document = std::make_shared<Json>(Json{{"metadata", {{"name", name}}}, {"n", revision}});
-  return std::make_shared<const Object>(ObjectKey{"pods", "default", name}, "u", revision,
-                                        Draft(*document).Finish(revision), document);
+TEST_CASE("few large documents stay parsed, and always the last") {
+  std::vector<ObjectPtr> large;
+  for (uint64_t i = 0; i < 8; ++i) {
+    large.push_back(MakeWritten("large", i + 1, 300'000));
+    large.back()->AdoptDocument(nullptr);
+  }
+  std::vector<JsonPtr> documents;
+  for (size_t i = large.size() - 3; i < large.size(); ++i) documents.push_back(large[i]->json());
+  for (size_t i = 0; i < documents.size(); ++i) CHECK(large[large.size() - 3 + i]->json() == documents[i]);
+  const JsonPtr again = large[0]->json();  // pushes the oldest of them out
+  CHECK(large[large.size() - 3]->json() != documents[0]);
+
+  const ObjectPtr huge = MakeWritten("huge", 1, 3'000'000);
+  huge->AdoptDocument(nullptr);
+  CHECK(huge->json() == huge->json());
+  CHECK(large[0]->json() != again);
 }
 
 TEST_CASE("an object that is written again and again pushes no other document out") {
@@ -78,7 +104,7 @@ TEST_CASE("an object that is written again and again pushes no other document ou
   const ObjectPtr first = state;
   const JsonPtr first_document = first->json();
   for (uint64_t revision = 2; revision < 2000; ++revision) {
-    const ObjectPtr next = MakeWritten("busy", revision);
+    const ObjectPtr next = MakeWritten("busy", revision, kPadding + revision % 7);
     next->AdoptDocument(state.get());
     const JsonPtr of_next = next->json();
     CHECK(of_next->at("metadata").at("resourceVersion") == std::to_string(revision));
@@ -95,17 +121,16 @@ TEST_CASE("a document that was pushed out is no place for the state after it") {
   const ObjectPtr object = MakeWritten("a", 1);
   object->AdoptDocument(nullptr);
   std::vector<ObjectPtr> others;
-  std::vector<JsonPtr> documents;
-  for (uint64_t i = 0; i < 512; ++i) {
+  for (uint64_t i = 0; i < 1000; ++i) {
     others.push_back(MakeWritten("other", 10 + i));
     others.back()->AdoptDocument(nullptr);
-    documents.push_back(others.back()->json());
   }
-  const JsonPtr parsed_again = object->json();  // pushes the first of the others out
+  std::vector<JsonPtr> documents;
+  for (size_t i = 600; i < others.size(); ++i) documents.push_back(others[i]->json());
+  const JsonPtr parsed_again = object->json();
   const ObjectPtr next = MakeWritten("a", 1000);
   next->AdoptDocument(object.get());
-  CHECK(others[0]->json() != documents[0]);
-  for (size_t i = 2; i < others.size(); ++i) CHECK(others[i]->json() == documents[i]);
+  for (size_t i = 0; i < documents.size(); ++i) CHECK(others[600 + i]->json() == documents[i]);
   CHECK(object->json() == parsed_again);
 }
 
