@@ -10,11 +10,11 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
-#include <ctime>
 #include <utility>
 
 #include "core/agent/warden/cgroups.h"
 #include "core/agent/warden/confine.h"
+#include "core/agent/warden/micros.h"
 #include "core/agent/warden/process_tree.h"
 #include "core/agent/warden/usage.h"
 
@@ -25,18 +25,8 @@ constexpr int kExitCodeLost = 255;
 // After this long the end is reported although something still lives: it has its SIGKILL, but sits in the kernel.
 constexpr int64_t kDrainLimitUs = 5'000'000;
 constexpr int64_t kLookAgainUs = 2'000;
-// Between looks at what containers take whose limits only we enforce; and while one may be about to have too many
-// processes.
-constexpr int64_t kLimitsLookUs = 1'000'000;
-constexpr int64_t kUrgentLookUs = 100'000;
-constexpr uint64_t kManyNewTasks = 100;
-constexpr int64_t kFullLookUs = 10'000'000;
-
-int64_t MicrosOf(clockid_t clock) {
-  timespec now{};
-  clock_gettime(clock, &now);
-  return static_cast<int64_t>(now.tv_sec) * 1'000'000 + now.tv_nsec / 1000;
-}
+// Between looks whether the control groups of ended containers are empty.
+constexpr int64_t kStaleLookUs = 1'000'000;
 
 bool HasNul(const std::string& text) { return text.find('\0') != std::string::npos; }
 
@@ -83,7 +73,6 @@ struct Containers::Container {
   LogWriter log;
   std::unique_ptr<BindSteering> steering;
   Fd listener;
-  bool memory_watched = false, pids_watched = false;
   int64_t drain_deadline_us = 0;
   int empty_looks = 0;
 };
@@ -196,7 +185,7 @@ void Containers::Spawn(SpawnRequest request, uint64_t client, SpawnDone done) {
   record.state.id = request.id;
   record.state.running = true;
   record.state.pid = birth.pid;
-  record.state.started_at = MicrosOf(CLOCK_REALTIME);
+  record.state.started_at = WallMicros();
   record.boot_id = boot_id_;
   record.start_time = StartTimeOf(birth.pid);
   std::copy(birth.log_pipe, birth.log_pipe + 2, record.log_pipe);
@@ -227,7 +216,7 @@ void Containers::Spawn(SpawnRequest request, uint64_t client, SpawnDone done) {
   c.spawn_client = client;
   c.birth = std::move(birth);
   by_pid_[c.birth.pid] = &c;
-  WatchLimits(c);
+  limits_watch_.Add(c.serial, c.record.tag, c.record.confinement, c.record.cgroups);
   SetUpSteering(c);
   for (int i = 0; i < 2; ++i) {
     if (c.birth.log[i].valid()) WatchLog(c, i, std::move(c.birth.log[i]));
@@ -259,21 +248,6 @@ std::string Containers::FindNeighbours(const Confinement& confinement, Neighbour
   const std::string path = PidNamespaceOf(pids->record.state.pid, pids->record.confinement);
   neighbours->pids.reset(open(path.c_str(), O_RDONLY | O_CLOEXEC));
   return neighbours->pids.valid() ? std::string() : confinement.shares_pids;
-}
-
-// Without a control group limits are kept by looking, once a second: a program that grows faster is ended late.
-void Containers::WatchLimits(Container& c) {
-  const Confinement& limits = c.record.confinement;
-  c.memory_watched = limits.memory_limit > 0 && !HasMemoryLimit(c.record.cgroups);
-  c.pids_watched = limits.pids_limit > 0 && !HasPidsLimit(c.record.cgroups);
-  if (!c.memory_watched && !c.pids_watched) return;
-  if (watched_memory_ + watched_pids_ == 0) next_limits_look_us_ = MicrosOf(CLOCK_MONOTONIC) + kLimitsLookUs;
-  watched_memory_ += c.memory_watched ? 1 : 0;
-  watched_pids_ += c.pids_watched ? 1 : 0;
-  const auto pids = static_cast<uint64_t>(limits.pids_limit);
-  if (!c.pids_watched) return;
-  least_pids_limit_ = least_pids_limit_ == 0 ? pids : std::min(least_pids_limit_, pids);
-  calm_tasks_ = 0;  // it may grow at once
 }
 
 void Containers::SetUpSteering(Container& c) {
@@ -532,7 +506,7 @@ void Containers::Adopt(Record record) {
       if (c.logs[i].valid()) poller_.Add(c.logs[i].get(), i == 0 ? Source::kStdout : Source::kStderr, c.serial);
     }
   }
-  WatchLimits(c);
+  limits_watch_.Add(c.serial, c.record.tag, c.record.confinement, c.record.cgroups);
   if (!alive) return MainEnded(c, kExitCodeLost, 0, true);
   SetUpSteering(c);
   poller_.Add(c.pidfd.get(), Source::kAdopted, c.serial);
@@ -566,14 +540,14 @@ void Containers::Reap() {
 }
 
 void Containers::MainEnded(Container& c, int exit_code, int signal, bool lost) {
-  c.record.state.finished_at = MicrosOf(CLOCK_REALTIME);
+  c.record.state.finished_at = WallMicros();
   c.record.state.exit_code = exit_code;
   c.record.state.signal = signal;
   c.record.state.lost = lost;
   // As the kernel's own: the program was killed, and not by us or somebody else.
   if (exit_code == 128 + SIGKILL && OomKills(c.record.cgroups) > 0) c.record.state.oom_killed = true;
   c.phase = Phase::kDraining;
-  c.drain_deadline_us = MicrosOf(CLOCK_MONOTONIC) + kDrainLimitUs;
+  c.drain_deadline_us = MonotonicMicros() + kDrainLimitUs;
   draining_.push_back(c.serial);
 }
 
@@ -588,7 +562,7 @@ void Containers::CheckDraining() {
   for (pid_t pid : children) {
     if (by_pid_.count(pid) == 0) orphans[TagOf(pid)].push_back(pid);
   }
-  const int64_t now = MicrosOf(CLOCK_MONOTONIC);
+  const int64_t now = MonotonicMicros();
   std::vector<uint64_t> left;
   for (uint64_t serial : std::exchange(draining_, {})) {
     Container* c = Find(serial);
@@ -615,8 +589,7 @@ void Containers::CheckDraining() {
 }
 
 void Containers::LetGoOfLimits(Container& c) {
-  if (std::exchange(c.memory_watched, false)) --watched_memory_;
-  if (std::exchange(c.pids_watched, false)) --watched_pids_;
+  limits_watch_.Remove(c.serial);
   stale_cgroups_.insert(stale_cgroups_.end(), c.record.cgroups.begin(), c.record.cgroups.end());
   c.record.cgroups.clear();
   DropStaleCgroups();
@@ -628,43 +601,14 @@ void Containers::DropStaleCgroups() {
                        stale_cgroups_.end());
 }
 
-// A container cannot have more processes than the machine, nor have grown by more than the machine has: mostly one
-// small file tells that all is well. Others may have gone meanwhile, so that all are counted now and then.
-bool Containers::PidsInDoubt() {
-  if (watched_pids_ == 0) return false;
-  const uint64_t tasks = TasksOfMachine(), before = std::exchange(last_tasks_, tasks);
-  const int64_t now = MicrosOf(CLOCK_MONOTONIC);
-  if (before != 0 && tasks > before + kManyNewTasks) next_limits_look_us_ = now + kUrgentLookUs;
-  if (tasks != 0 && tasks <= least_pids_limit_) return false;
-  if (tasks != 0 && tasks <= calm_tasks_ && now < full_look_us_) return false;
-  full_look_us_ = now + kFullLookUs;
-  return true;
-}
-
 void Containers::CheckLimits() {
-  next_limits_look_us_ = MicrosOf(CLOCK_MONOTONIC) + kLimitsLookUs;
-  if (!PidsInDoubt() && watched_memory_ == 0) return;
-  uint64_t room = UINT64_MAX;  // of the one that is nearest to its limit
-  auto used = LookAtTags();
-  for (const auto& [id, c] : by_id_) {
-    if ((!c->memory_watched && !c->pids_watched) || c->phase != Phase::kRunning) continue;
-    const TaggedUsage& usage = used[c->record.tag];
-    const Confinement& limits = c->record.confinement;
-    const auto pids = static_cast<uint64_t>(limits.pids_limit);
-    if (c->pids_watched && usage.threads <= pids) room = std::min(room, pids - usage.threads);
-    if (c->pids_watched && usage.threads > pids) {
-      c->record.state.killed_for =
-          "it had " + std::to_string(usage.threads) + " processes and threads, its limit is " + std::to_string(pids);
-      Signal(id, SIGKILL);
-      continue;
-    }
-    // Resident sets count what programs share as often as they share it.
-    const auto memory = static_cast<uint64_t>(limits.memory_limit);
-    if (!c->memory_watched || usage.memory_bytes <= memory || ProportionalMemory(usage.pids) <= memory) continue;
-    c->record.state.oom_killed = true;
-    Signal(id, SIGKILL);
+  for (LimitsWatch::Excess& excess : limits_watch_.Look()) {
+    Container* c = Find(excess.serial);
+    if (c == nullptr || c->phase != Phase::kRunning) continue;
+    if (excess.out_of_memory) c->record.state.oom_killed = true;
+    if (!excess.pids.empty()) c->record.state.killed_for = std::move(excess.pids);
+    Signal(c->record.state.id, SIGKILL);
   }
-  calm_tasks_ = room == UINT64_MAX ? 0 : last_tasks_ + room / 2;
 }
 
 std::vector<ProcessUsage> Containers::Usage() const {
@@ -681,18 +625,17 @@ std::vector<ProcessUsage> Containers::Usage() const {
 }
 
 void Containers::Tick() {
-  if (watched_memory_ + watched_pids_ > 0 && MicrosOf(CLOCK_MONOTONIC) >= next_limits_look_us_) CheckLimits();
+  if (MonotonicMicros() >= limits_watch_.due_us()) CheckLimits();
   if (!stale_cgroups_.empty()) DropStaleCgroups();
   taps_.Tick();
-  if (!draining_.empty() && MicrosOf(CLOCK_MONOTONIC) >= next_look_us_) CheckDraining();
+  if (!draining_.empty() && MonotonicMicros() >= next_look_us_) CheckDraining();
 }
 
 int Containers::TimeoutMs() const {
-  int64_t next = INT64_MAX;
-  if (!draining_.empty()) next = next_look_us_;
-  if (watched_memory_ + watched_pids_ > 0) next = std::min(next, next_limits_look_us_);
-  const int64_t now = MicrosOf(CLOCK_MONOTONIC);
-  if (!stale_cgroups_.empty()) next = std::min(next, now + kLimitsLookUs);
+  int64_t next = limits_watch_.due_us();
+  if (!draining_.empty()) next = std::min(next, next_look_us_);
+  const int64_t now = MonotonicMicros();
+  if (!stale_cgroups_.empty()) next = std::min(next, now + kStaleLookUs);
   const int taps = taps_.TimeoutMs();
   if (next == INT64_MAX) return taps;
   const int look = static_cast<int>(std::max<int64_t>(0, (next - now + 999) / 1000));

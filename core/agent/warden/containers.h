@@ -12,6 +12,7 @@
 
 #include "core/agent/warden/bind_steering.h"
 #include "core/agent/warden/journal.h"
+#include "core/agent/warden/limits_watch.h"
 #include "core/agent/warden/log_writer.h"
 #include "core/agent/warden/poller.h"
 #include "core/agent/warden/protocol.h"
@@ -104,8 +105,6 @@ class Containers {
   void MainEnded(Container& c, int exit_code, int signal, bool lost);
   void CheckDraining();
   void CheckLimits();
-  bool PidsInDoubt();
-  void WatchLimits(Container& c);
   std::string FindNeighbours(const Confinement& confinement, Neighbours* neighbours);
   void LetGoOfLimits(Container& c);
   void DropStaleCgroups();
@@ -126,13 +125,7 @@ class Containers {
   Taps taps_;
   std::vector<uint64_t> draining_;
   int64_t next_look_us_ = 0;  // monotonic, when draining_ is not empty
-  // Containers with a limit that no control group enforces.
-  int watched_memory_ = 0, watched_pids_ = 0;
-  uint64_t least_pids_limit_ = 0;  // of those watched so far; never grows
-  uint64_t calm_tasks_ = 0;        // while the machine has no more, nobody can be beyond its limit
-  uint64_t last_tasks_ = 0;
-  int64_t full_look_us_ = 0;  // when all processes are looked at in any case
-  int64_t next_limits_look_us_ = 0;
+  LimitsWatch limits_watch_;
   std::vector<std::string> stale_cgroups_;  // of ended containers, not yet empty
   size_t alive_ = 0;
 };

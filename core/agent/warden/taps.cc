@@ -5,19 +5,14 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <ctime>
 #include <utility>
+
+#include "core/agent/warden/micros.h"
 
 namespace wherry::warden {
 namespace {
 
 constexpr int64_t kPatienceUs = 10'000'000;
-
-int64_t Now() {
-  timespec now{};
-  clock_gettime(CLOCK_MONOTONIC, &now);
-  return static_cast<int64_t>(now.tv_sec) * 1'000'000 + now.tv_nsec / 1000;
-}
 
 }  // namespace
 
@@ -48,7 +43,7 @@ bool Taps::Flush(Tap& tap) {
     if (sent < 0 && errno == EINTR) continue;
     if (sent < 0) return errno == EAGAIN;
     tap.held.erase(0, static_cast<size_t>(sent));
-    tap.deadline_us = Now() + kPatienceUs;
+    tap.deadline_us = MonotonicMicros() + kPatienceUs;
   }
   return !tap.ending;
 }
@@ -62,7 +57,7 @@ void Taps::Write(uint64_t container, Stream stream, std::string_view data) {
     }
     const bool was_held = !tap.held.empty();
     tap.held += data;
-    if (!was_held) tap.deadline_us = Now() + kPatienceUs;
+    if (!was_held) tap.deadline_us = MonotonicMicros() + kPatienceUs;
     if (!was_held && !Flush(tap)) {
       it = Close(it);
       continue;
@@ -110,7 +105,7 @@ void Taps::Handle(uint64_t serial) {
 }
 
 void Taps::Tick() {
-  const int64_t now = Now();
+  const int64_t now = MonotonicMicros();
   for (auto it = taps_.begin(); it != taps_.end();) {
     if (it->second.held.empty() || it->second.deadline_us > now) {
       ++it;
@@ -128,7 +123,7 @@ int Taps::TimeoutMs() const {
     if (!tap.held.empty() && (first < 0 || tap.deadline_us < first)) first = tap.deadline_us;
   }
   if (first < 0) return -1;
-  return static_cast<int>(std::max<int64_t>(0, (first - Now() + 999) / 1000));
+  return static_cast<int>(std::max<int64_t>(0, (first - MonotonicMicros() + 999) / 1000));
 }
 
 }  // namespace wherry::warden
