@@ -115,14 +115,18 @@ const PodWorker* NodeAgentPool::Find(const std::string& uid) const {
 
 Task<Status> NodeAgentPool::Start() {
   for (ContainerRuntime* runtime : {&process_, static_cast<ContainerRuntime*>(&simulated_)}) {
+    listing_ = true;
     runtime->set_on_exit([this](const ContainerState& state) {
-      if (auto it = workers_.find(UidOf(state.id)); it != workers_.end() && !stopped_) it->second->OnExit(state);
+      if (stopped_) return;
+      if (auto it = workers_.find(UidOf(state.id)); it != workers_.end()) return it->second->OnExit(state);
+      CorrectFound(state);
     });
     runtime->set_on_note([this](const ContainerState& state) {
       if (auto it = workers_.find(UidOf(state.id)); it != workers_.end() && !stopped_) it->second->OnNote(state);
     });
     std::vector<ContainerState> found = co_await runtime->List();
     CollectFound(std::move(found));
+    listing_ = false;
   }
   co_await EndOrphans();
   RemoveOrphanFiles();
@@ -622,10 +626,28 @@ std::vector<ObjectPtr> NodeAgentPool::ActivePods(const NodeSite& site, const std
 // ---- what an earlier server left
 
 void NodeAgentPool::CollectFound(std::vector<ContainerState> found) {
-  for (ContainerState& state : found) found_[UidOf(state.id)].push_back(std::move(state));
+  for (ContainerState& state : found) {
+    std::vector<ContainerState>& of_pod = found_[UidOf(state.id)];
+    const bool known =
+        std::any_of(of_pod.begin(), of_pod.end(), [&](const auto& other) { return other.id == state.id; });
+    if (!known) of_pod.push_back(std::move(state));  // else it ended while the list was on its way
+  }
 }
 
-// Containers whose pod, or whose pod's node, no longer exists.
+// A container ended before its pod has a worker: the worker is not to adopt it as running.
+void NodeAgentPool::CorrectFound(const ContainerState& ended) {
+  const auto of_pod = found_.find(UidOf(ended.id));
+  if (of_pod != found_.end()) {
+    const auto kept = std::find_if(of_pod->second.begin(), of_pod->second.end(),
+                                   [&](const ContainerState& state) { return state.id == ended.id; });
+    if (kept != of_pod->second.end()) {
+      *kept = ended;
+      return;
+    }
+  }
+  if (listing_) found_[UidOf(ended.id)].push_back(ended);
+}
+
 Task<> NodeAgentPool::EndOrphans() {
   const WatchCache& cache = services_.context.client.cache();
   std::set<std::string> wanted;

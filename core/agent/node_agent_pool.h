@@ -106,6 +106,7 @@ class NodeAgentPool {
   void Follow(const PodWorker& worker, bool follow);
   void OnVolumeEvent(const Event& event);
   void CollectFound(std::vector<ContainerState> found);
+  void CorrectFound(const ContainerState& ended);
   Task<> EndOrphans();
   void RemoveOrphanFiles() const;
   std::vector<ObjectPtr> ActivePods(const NodeSite& site, const std::string& but_uid) const;
@@ -127,6 +128,7 @@ class NodeAgentPool {
   std::vector<EventBus::HandlerId> handlers_;
   Counters counters_;
   bool stopped_ = false;
+  bool listing_ = false;  // what a runtime found is on its way
   Heartbeats heartbeats_;
   Evictor evictor_;
   LocalVolumes volumes_;

@@ -13,6 +13,12 @@ Task<Result<ContainerState>> ProcessesOfTest::Start(ContainerSpec spec) {
   co_return started;
 }
 
+Task<std::vector<ContainerState>> ProcessesOfTest::List() {
+  std::vector<ContainerState> list = co_await SimulatedRuntime::List();
+  if (after_list) after_list();
+  co_return list;
+}
+
 AgentCluster::AgentCluster(std::function<void(AgentOptions&)> adjust)
     : cluster(1, TestCluster::Parts::kStoreOnly), processes(cluster.clock()), simulated(cluster.clock()) {
   std::string pattern = (std::filesystem::temp_directory_path() / "wherry-agent-XXXXXX").string();

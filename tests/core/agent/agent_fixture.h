@@ -16,7 +16,10 @@ class ProcessesOfTest : public SimulatedRuntime {
   explicit ProcessesOfTest(Clock& clock) : SimulatedRuntime(clock), clock_(clock) {}
   Task<Result<ContainerState>> Start(ContainerSpec spec) override;
 
+  Task<std::vector<ContainerState>> List() override;
+
   std::function<Duration(const std::string& id)> start_latency;
+  std::function<void()> after_list;  // when the list has been made and not yet arrived
 
  private:
   Clock& clock_;

@@ -1,5 +1,6 @@
 #include "core/agent/pod_worker.h"
 
+#include <asio/post.hpp>
 #include <catch2/catch.hpp>
 #include <nlohmann/json.hpp>
 
@@ -301,6 +302,30 @@ TEST_CASE("a sandboxed pod of several containers has one pause, for as long as i
     c.cluster.Advance(milliseconds(1));
     CHECK(c.processes.running() == 0);
   }
+}
+
+TEST_CASE("what ends while the agents start is not taken for running") {
+  AgentCluster c;
+  c.AddNode("a", false);
+  const ObjectPtr once = c.AddPod("once", "a", {{"restartPolicy", "Never"}});
+  const ObjectPtr again = c.AddPod("again", "a");
+  REQUIRE(c.Phase("once") == "Running");
+  REQUIRE(c.Phase("again") == "Running");
+  c.StopAgents();
+  auto end = [&] {
+    CHECK(c.processes.Exit(once->uid() + "/app/0", 3));
+    CHECK(c.processes.Exit(again->uid() + "/app/0", 3));
+  };
+  SECTION("before the list of what was found arrives") { c.processes.after_list = end; }
+  SECTION("before the pods have their workers") {
+    c.processes.after_list = [&] { asio::post(c.cluster.io(), end); };
+  }
+  c.StartAgents();
+  c.cluster.Settle();
+  CHECK(c.Phase("once") == "Failed");
+  CHECK(c.State("once") == "terminated Error");
+  CHECK(c.Restarts("again") == 1);
+  CHECK(c.processes.running() == 1);
 }
 
 TEST_CASE("a pause that takes its time to start is not taken for one that ended") {
