@@ -58,8 +58,6 @@ struct BoundView {
   std::string node;
 };
 
-std::string UidOf(const std::string& container_id) { return container_id.substr(0, container_id.find('/')); }
-
 }  // namespace
 
 NodeAgentPool::NodeAgentPool(RuntimeContext context, AgentOptions options, ContainerRuntime& process,
@@ -115,18 +113,17 @@ const PodWorker* NodeAgentPool::Find(const std::string& uid) const {
 
 Task<Status> NodeAgentPool::Start() {
   for (ContainerRuntime* runtime : {&process_, static_cast<ContainerRuntime*>(&simulated_)}) {
-    listing_ = true;
+    found_.Expect();
     runtime->set_on_exit([this](const ContainerState& state) {
       if (stopped_) return;
-      if (auto it = workers_.find(UidOf(state.id)); it != workers_.end()) return it->second->OnExit(state);
-      CorrectFound(state);
+      if (auto it = workers_.find(PodUidOf(state.id)); it != workers_.end()) return it->second->OnExit(state);
+      found_.Correct(state);
     });
     runtime->set_on_note([this](const ContainerState& state) {
-      if (auto it = workers_.find(UidOf(state.id)); it != workers_.end() && !stopped_) it->second->OnNote(state);
+      if (auto it = workers_.find(PodUidOf(state.id)); it != workers_.end() && !stopped_) it->second->OnNote(state);
     });
     std::vector<ContainerState> found = co_await runtime->List();
-    CollectFound(std::move(found));
-    listing_ = false;
+    found_.Add(std::move(found));
   }
   co_await EndOrphans();
   RemoveOrphanFiles();
@@ -532,9 +529,7 @@ Task<ReconcileResult> NodeAgentPool::ReconcilePod(std::string key) {
   if (pod && !workers_.contains(pod->uid())) {
     auto it = nodes_.find(pod->view<BoundView>().node);
     if (it != nodes_.end() && it->second.pods_called && !it->second.site->silent) {
-      std::vector<ContainerState> found;
-      if (auto kept = found_.extract(pod->uid()); !kept.empty()) found = std::move(kept.mapped());
-      auto worker = std::make_shared<PodWorker>(services_, it->second.site, pod, std::move(found));
+      auto worker = std::make_shared<PodWorker>(services_, it->second.site, pod, found_.Take(pod->uid()));
       Follow(*worker, true);
       workers_[pod->uid()] = std::move(worker);
       uids_by_key_[key].push_back(pod->uid());
@@ -625,29 +620,7 @@ std::vector<ObjectPtr> NodeAgentPool::ActivePods(const NodeSite& site, const std
 
 // ---- what an earlier server left
 
-void NodeAgentPool::CollectFound(std::vector<ContainerState> found) {
-  for (ContainerState& state : found) {
-    std::vector<ContainerState>& of_pod = found_[UidOf(state.id)];
-    const bool known =
-        std::any_of(of_pod.begin(), of_pod.end(), [&](const auto& other) { return other.id == state.id; });
-    if (!known) of_pod.push_back(std::move(state));  // else it ended while the list was on its way
-  }
-}
-
-// A container ended before its pod has a worker: the worker is not to adopt it as running.
-void NodeAgentPool::CorrectFound(const ContainerState& ended) {
-  const auto of_pod = found_.find(UidOf(ended.id));
-  if (of_pod != found_.end()) {
-    const auto kept = std::find_if(of_pod->second.begin(), of_pod->second.end(),
-                                   [&](const ContainerState& state) { return state.id == ended.id; });
-    if (kept != of_pod->second.end()) {
-      *kept = ended;
-      return;
-    }
-  }
-  if (listing_) found_[UidOf(ended.id)].push_back(ended);
-}
-
+// Containers whose pod, or whose pod's node, no longer exists.
 Task<> NodeAgentPool::EndOrphans() {
   const WatchCache& cache = services_.context.client.cache();
   std::set<std::string> wanted;
@@ -656,15 +629,7 @@ Task<> NodeAgentPool::EndOrphans() {
     if (!node.empty() && cache.Get(resources::kNodes, "", node)) wanted.insert(pod->uid());
     return true;
   });
-  std::vector<ContainerState> orphans;
-  for (auto it = found_.begin(); it != found_.end();) {
-    if (wanted.contains(it->first)) {
-      ++it;
-      continue;
-    }
-    for (ContainerState& state : it->second) orphans.push_back(std::move(state));
-    it = found_.erase(it);
-  }
+  const std::vector<ContainerState> orphans = found_.TakeAllBut(wanted);
   for (const ContainerState& state : orphans) {
     spdlog::info("container belongs to no pod: ended id={} running={}", state.id, state.running);
     for (ContainerRuntime* runtime : {&process_, static_cast<ContainerRuntime*>(&simulated_)}) {

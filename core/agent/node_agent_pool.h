@@ -10,6 +10,7 @@
 #include "core/agent/agent_options.h"
 #include "core/agent/container_runtime.h"
 #include "core/agent/evictor.h"
+#include "core/agent/found_containers.h"
 #include "core/agent/heartbeats.h"
 #include "core/agent/local_volumes.h"
 #include "core/agent/logs.h"
@@ -105,8 +106,6 @@ class NodeAgentPool {
   void OnImageEvent(const Event& event);
   void Follow(const PodWorker& worker, bool follow);
   void OnVolumeEvent(const Event& event);
-  void CollectFound(std::vector<ContainerState> found);
-  void CorrectFound(const ContainerState& ended);
   Task<> EndOrphans();
   void RemoveOrphanFiles() const;
   std::vector<ObjectPtr> ActivePods(const NodeSite& site, const std::string& but_uid) const;
@@ -122,13 +121,12 @@ class NodeAgentPool {
   std::unordered_map<std::string, NodeAgent> nodes_;                       // by name
   std::unordered_map<std::string, std::shared_ptr<PodWorker>> workers_;    // by uid
   std::unordered_map<std::string, std::vector<std::string>> uids_by_key_;  // "ns/name" → uids
-  std::unordered_map<std::string, std::vector<ContainerState>> found_;     // by uid, until adopted
+  FoundContainers found_;
   // Uids of the pods that name a ConfigMap or Secret: "configmaps/<ns>/<name>" → uids.
   std::unordered_map<std::string, std::set<std::string>> followers_;
   std::vector<EventBus::HandlerId> handlers_;
   Counters counters_;
   bool stopped_ = false;
-  bool listing_ = false;  // what a runtime found is on its way
   Heartbeats heartbeats_;
   Evictor evictor_;
   LocalVolumes volumes_;

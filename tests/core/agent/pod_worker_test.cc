@@ -1,6 +1,5 @@
 #include "core/agent/pod_worker.h"
 
-#include <asio/post.hpp>
 #include <catch2/catch.hpp>
 #include <nlohmann/json.hpp>
 
@@ -225,13 +224,21 @@ TEST_CASE("ephemeral containers of processes are adopted, also those that nobody
   CHECK(c.processes.starts() == 3);
 }
 
-TEST_CASE("a sandboxed pod of several containers has one pause, for as long as it runs") {
-  AgentCluster c;
+// Node "a" for processes, and the class that puts them into sandboxes.
+void AddSandboxNode(AgentCluster& c) {
   c.cluster.Apply(Json::parse(
       R"({"apiVersion":"node.k8s.io/v1","kind":"RuntimeClass","metadata":{"name":"sandbox"},"handler":"sandbox"})"));
   c.AddNode("a", false);
-  const Json two = Json::parse(R"({"runtimeClassName":"sandbox","containers":[
+}
+Json SandboxedPair() {
+  return Json::parse(R"({"runtimeClassName":"sandbox","containers":[
       {"name":"app","image":"app:1","command":["/bin/true"]},{"name":"side","image":"app:1","command":["/bin/true"]}]})");
+}
+
+TEST_CASE("a sandboxed pod of several containers has one pause, for as long as it runs") {
+  AgentCluster c;
+  AddSandboxNode(c);
+  const Json two = SandboxedPair();
   Json one = two;
   one["containers"].erase(1);
   const ObjectPtr pod = c.AddPod("two", "a", two);
@@ -316,11 +323,22 @@ TEST_CASE("what ends while the agents start is not taken for running") {
     CHECK(c.processes.Exit(once->uid() + "/app/0", 3));
     CHECK(c.processes.Exit(again->uid() + "/app/0", 3));
   };
-  SECTION("before the list of what was found arrives") { c.processes.after_list = end; }
-  SECTION("before the pods have their workers") {
-    c.processes.after_list = [&] { asio::post(c.cluster.io(), end); };
+  SECTION("before the list of what was found arrives") {
+    c.processes.after_list = end;
+    c.StartAgents();
   }
-  c.StartAgents();
+  SECTION("before the pods have their workers, because their node is silent") {
+    auto fail = [&c](const Json& value) {
+      c.cluster.Update(c.cluster.Get("nodes", "", "a"),
+                       [&](Json& node) { node["metadata"]["annotations"][std::string(kFailKey)] = value; });
+    };
+    fail("true");
+    c.StartAgents();
+    c.cluster.Settle();
+    CHECK(c.pool->pod_count() == 0);
+    end();
+    fail("false");
+  }
   c.cluster.Settle();
   CHECK(c.Phase("once") == "Failed");
   CHECK(c.State("once") == "terminated Error");
@@ -330,12 +348,9 @@ TEST_CASE("what ends while the agents start is not taken for running") {
 
 TEST_CASE("a pause that takes its time to start is not taken for one that ended") {
   AgentCluster c;
-  c.cluster.Apply(Json::parse(
-      R"({"apiVersion":"node.k8s.io/v1","kind":"RuntimeClass","metadata":{"name":"sandbox"},"handler":"sandbox"})"));
-  c.AddNode("a", false);
+  AddSandboxNode(c);
   c.processes.start_latency = [](const std::string& id) { return milliseconds(IsPause(id) ? 50 : 0); };
-  const ObjectPtr pod = c.AddPod("two", "a", Json::parse(R"({"runtimeClassName":"sandbox","containers":[
-      {"name":"app","image":"app:1","command":["/bin/true"]},{"name":"side","image":"app:1","command":["/bin/true"]}]})"));
+  const ObjectPtr pod = c.AddPod("two", "a", SandboxedPair());
   CHECK(c.Phase("two") == "Pending");
   for (int i = 0; i < 10; ++i) {  // whoever changes the pod makes the agent look at it again
     c.cluster.Update(c.cluster.Get("pods", "default", "two"),
